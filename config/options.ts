@@ -1,0 +1,167 @@
+/**
+ * Every default and limit, with its unit last in the name. Each object is a default that callers
+ * spread over: `{ ...rpcDefaults, frameBytesMax: 1 << 20 }`.
+ */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** Bounds of the RPC layer, on both sides of a connection. */
+export interface RpcOptions {
+  /** Bytes of one RpcHeader; a larger one ends the connection. */
+  readonly headerBytesMax: number;
+  /** Bytes of one request's arguments. */
+  readonly requestBytesMax: number;
+  /** Bytes of one reply message. */
+  readonly replyBytesMax: number;
+  /** Connections that a provider holds at once; further ones are reset. */
+  readonly connectionsMax: number;
+  /** Calls in flight on one connection; a provider stops reading at it, a channel queues. */
+  readonly callsInFlightMax: number;
+  /** Calls that a channel holds while its window is full; further ones fail. */
+  readonly callsQueuedMax: number;
+  /** Bytes written to a connection and not yet taken by the kernel; a provider stops reading. */
+  readonly outputBytesMax: number;
+  /** From the first byte of a request to its last. */
+  readonly frameTimeoutMs: number;
+  /** How long a peer may take nothing of a full output buffer before it is let go. */
+  readonly slowReaderTimeoutMs: number;
+  readonly connectTimeoutMs: number;
+  /** Deadline of a call that names none. */
+  readonly callTimeoutMs: number;
+  /** Waits between attempts to connect: exponential with full jitter between these. */
+  readonly backoffMsMin: number;
+  readonly backoffMsMax: number;
+}
+
+export const rpcDefaults: RpcOptions = {
+  headerBytesMax: 16 * KiB,
+  requestBytesMax: 4 * MiB + 64 * KiB,
+  replyBytesMax: 17 * MiB,
+  connectionsMax: 10_000,
+  callsInFlightMax: 1024,
+  callsQueuedMax: 65_536,
+  outputBytesMax: 16 * MiB,
+  frameTimeoutMs: 30_000,
+  slowReaderTimeoutMs: 30_000,
+  connectTimeoutMs: 2_000,
+  callTimeoutMs: 30_000,
+  backoffMsMin: 10,
+  backoffMsMax: 1_000,
+};
+
+/** Timing and bounds of consensus. The times are the original's defaults. */
+export interface RaftOptions {
+  readonly heartbeatMs: number;
+  /** Drawn anew for each election, uniformly from [Min, Max]. */
+  readonly electionTimeoutMsMin: number;
+  readonly electionTimeoutMsMax: number;
+  /** Entries and bytes of one AppendEntries; a single larger entry goes alone. */
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  /** AppendEntries that may be unanswered at one follower, and the bytes in them. */
+  readonly inflightMax: number;
+  readonly inflightBytesMax: number;
+  /** Bytes proposed and not yet committed; further proposals are refused. */
+  readonly uncommittedBytesMax: number;
+  /** Deadline of one AppendEntries or RequestVote. */
+  readonly peerCallTimeoutMs: number;
+  readonly snapshotChunkBytes: number;
+  /** Deadline of one snapshot chunk; the last one includes the installation. */
+  readonly snapshotChunkTimeoutMs: number;
+  /** A partly received snapshot whose leader went silent is dropped after this. */
+  readonly snapshotReceiveTimeoutMs: number;
+  /** Entries and bytes that wait between Raft and the state machine. */
+  readonly applyEntriesMax: number;
+  readonly applyBytesMax: number;
+}
+
+export const raftDefaults: RaftOptions = {
+  heartbeatMs: 25,
+  electionTimeoutMsMin: 300,
+  electionTimeoutMsMax: 500,
+  appendEntriesMax: 4096,
+  appendBytesMax: 1 * MiB,
+  inflightMax: 64,
+  inflightBytesMax: 16 * MiB,
+  uncommittedBytesMax: 64 * MiB,
+  peerCallTimeoutMs: 1_000,
+  snapshotChunkBytes: 256 * KiB,
+  snapshotChunkTimeoutMs: 30_000,
+  snapshotReceiveTimeoutMs: 60_000,
+  applyEntriesMax: 8192,
+  applyBytesMax: 16 * MiB,
+};
+
+/** The data directory. */
+export interface StorageOptions {
+  /** Bytes of one log segment, filled with zeros before use. */
+  readonly segmentBytes: number;
+  /** Bytes of one log record; a larger one found on disk is damage. */
+  readonly recordBytesMax: number;
+}
+
+export const storageDefaults: StorageOptions = {
+  segmentBytes: 16 * MiB,
+  recordBytesMax: 32 * MiB,
+};
+
+/** The key-value service. */
+export interface KvOptions {
+  /** Bytes of log after which a snapshot is taken; -1: never (the original's `maxRaftState`). */
+  readonly snapshotLogBytes: number;
+  /** Entries kept before a snapshot, so that a follower a little behind needs none. */
+  readonly trailingEntries: number;
+  /** How long a revision-1 client waits for its put before it is told ErrWrongLeader. */
+  readonly consensusTimeoutMs: number;
+  /** Bytes of one key. */
+  readonly keyBytesMax: number;
+  /** Which encoding new log entries have; both are read. */
+  readonly commandCodec: "compact" | "boost";
+}
+
+export const kvDefaults: KvOptions = {
+  snapshotLogBytes: 64 * MiB,
+  trailingEntries: 10_000,
+  consensusTimeoutMs: 500,
+  keyBytesMax: 64 * KiB,
+  commandCodec: "compact",
+};
+
+/**
+ * Bounds that every replica applies to the same log and that must therefore be equal on all of
+ * them: constants, not options.
+ */
+export const replicated = {
+  /** Bytes of one value; an Append that would pass it is refused when it is applied. */
+  valueBytesMax: 16 * MiB,
+  /** Sessions kept; beyond it the one idle for longest is dropped. */
+  sessionsMax: 100_000,
+  /** A session idle for this long, by the log's own clock, is dropped. */
+  sessionIdleMsMax: 3_600_000,
+  /** Requests that one session may have in flight: ids from its first unfinished one. */
+  sessionWindowMax: 8192,
+} as const;
+
+/** The client. */
+export interface ClerkOptions {
+  /** Deadline of a call that names none. */
+  readonly timeoutMs: number;
+  /** Deadline of one attempt at one node, within the call's own. */
+  readonly attemptTimeoutMs: number;
+  /** Waits between attempts after a whole round of nodes failed. */
+  readonly backoffMsMin: number;
+  readonly backoffMsMax: number;
+  /** Calls in flight on one Clerk; further ones wait in order. */
+  readonly callsInFlightMax: number;
+  readonly callsQueuedMax: number;
+}
+
+export const clerkDefaults: ClerkOptions = {
+  timeoutMs: 30_000,
+  attemptTimeoutMs: 2_000,
+  backoffMsMin: 5,
+  backoffMsMax: 250,
+  callsInFlightMax: 1024,
+  callsQueuedMax: 65_536,
+};
