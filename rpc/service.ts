@@ -34,8 +34,7 @@ export interface ServiceDescriptor {
   readonly name: string;
   /** With the package in front: `raftKVRpcProctoc.kvServerRpc`. */
   readonly fullName: string;
-  // `never`/`unknown` make a descriptor of any message types assignable.
-  readonly methods: readonly MethodDescriptor<never, unknown>[];
+  readonly methods: readonly MethodDescriptor[];
 }
 
 /**
@@ -51,7 +50,7 @@ export interface RpcService {
    * What this throws becomes the status INTERNAL.
    */
   callMethod(
-    method: MethodDescriptor<never, unknown>,
+    method: MethodDescriptor,
     controller: MprpcController,
     request: unknown,
     done: (response: unknown) => void,
