@@ -112,16 +112,18 @@ export interface OutgoingReply {
   readonly reply: Reply;
 }
 
-/** A snapshot that the core wants sent; the driver streams it and tells how it ended. */
+/**
+ * A follower needs entries that are compacted: the driver streams it the newest snapshot, and tells
+ * how that ended.
+ */
 export interface SnapshotTransfer {
   readonly to: number;
   readonly term: number;
-  readonly meta: SnapshotMeta;
 }
 
 /** Reads that may be served as soon as the state machine has applied `index` (thesis §6.4). */
 export interface ReadState {
-  /** What `requestRead` returned. */
+  /** What `requestRead` returned; earlier rounds are confirmed with it. */
   readonly round: number;
   readonly index: number;
 }
@@ -135,29 +137,36 @@ export interface SoftState {
 }
 
 /**
- * Everything that the core wants done since the last one. The two groups of messages are two
- * fields, so that a driver can't mistake which of them must wait for the disk.
+ * Everything that the core wants done since the last one. What may leave at once and what must wait
+ * for the disk are different fields, so that a driver can't mistake one for the other.
  */
 export interface Ready {
+  /** Not 0: there is something to make durable, and `RaftCore.persisted` wants this back. */
+  readonly saveId: number;
   /** To be made durable; null when it did not change. */
   readonly hardState: HardState | null;
+  /**
+   * A received snapshot that was accepted: it replaces the whole log, before `entries`. Its state
+   * is on disk already; the state machine is to be set to it.
+   */
+  readonly snapshot: SnapshotMeta | null;
   /**
    * To be made durable. When the first one's index is not the log's end plus 1, the log is
    * truncated in front of it first.
    */
   readonly entries: readonly Entry[];
-  /** A received snapshot that was accepted: it replaces the log, before `entries`. */
-  readonly snapshot: SnapshotMeta | null;
   /** May leave at once. */
   readonly requests: readonly OutgoingRequest[];
+  readonly replies: readonly OutgoingReply[];
   readonly snapshots: readonly SnapshotTransfer[];
-  /** May leave only when hard state and entries of this and all earlier outputs are durable. */
+  /** May leave only when this save and all earlier ones are durable. */
   readonly requestsAfterPersist: readonly OutgoingRequest[];
   readonly repliesAfterPersist: readonly OutgoingReply[];
   /** Entries up to this index may be applied. */
   readonly commitIndex: number;
   readonly reads: readonly ReadState[];
-  /** Read rounds that can't be served any more: leadership was lost. */
+  /** Leadership was lost: no read that was requested before can be confirmed any more. */
   readonly readsLost: boolean;
+  /** Not null: it changed. */
   readonly softState: SoftState | null;
 }

@@ -1,0 +1,298 @@
+import { Progress } from "./progress.js";
+import { quorumValue } from "./quorum.js";
+import { entryBytes, type RaftLog } from "./raftLog.js";
+import { ReadRounds } from "./readRounds.js";
+import type { Outbox } from "./outbox.js";
+import type { CoreOptions } from "./raftCore.js";
+import type {
+  AppendContext,
+  AppendEntriesReply,
+  Entry,
+  ProgressState,
+  ReadState,
+  SnapshotMeta,
+} from "./types.js";
+
+/** What an observer sees of a follower. */
+export interface FollowerStatus {
+  readonly id: number;
+  readonly matchIndex: number;
+  readonly nextIndex: number;
+  readonly state: ProgressState;
+  /** When it last answered, in ms. */
+  readonly lastAckAt: number;
+}
+
+/** The state that a node has only while it leads, for one term. */
+export class Leader {
+  readonly term: number;
+  /** Index of the no-op that opened the term; reads wait until it is committed (thesis §6.4). */
+  readonly termStartIndex: number;
+  private readonly id: number;
+  private readonly options: CoreOptions;
+  private readonly log: RaftLog;
+  private readonly followers: Progress[];
+  private readonly byId = new Map<number, Progress>();
+  private readonly reads = new ReadRounds();
+  private heartbeatAt: number;
+  private quorumCheckAt: number;
+  private uncommittedBytes = 0;
+  private transferTo = -1;
+  private transferUntil = 0;
+
+  constructor(id: number, term: number, options: CoreOptions, log: RaftLog, now: number) {
+    this.id = id;
+    this.term = term;
+    this.options = options;
+    this.log = log;
+    this.termStartIndex = log.lastIndex + 1;
+    this.followers = [];
+    for (let peer = 0; peer < options.clusterSize; peer++) {
+      if (peer === id) continue;
+      const progress = new Progress(peer, log.lastIndex + 1, now);
+      this.followers.push(progress);
+      this.byId.set(peer, progress);
+    }
+    this.heartbeatAt = now + options.heartbeatMs;
+    this.quorumCheckAt = now + options.electionTimeoutMsMax;
+    log.append([{ index: this.termStartIndex, term, command: options.noop }]);
+  }
+
+  /** Appends commands as one batch, or refuses them all: see `RaftCore.propose`. */
+  propose(commands: readonly Uint8Array[]): number | "overloaded" | "transferring" {
+    if (this.transferTo !== -1) return "transferring";
+    const entries: Entry[] = [];
+    let bytes = 0;
+    for (const command of commands) {
+      const index = this.log.lastIndex + 1 + entries.length;
+      const entry = { index, term: this.term, command };
+      entries.push(entry);
+      bytes += entryBytes(entry);
+    }
+    // One batch is let through when nothing waits, or a large command could never pass.
+    if (
+      this.uncommittedBytes > 0 &&
+      this.uncommittedBytes + bytes > this.options.uncommittedBytesMax
+    )
+      return "overloaded";
+    this.uncommittedBytes += bytes;
+    this.log.append(entries);
+    return this.log.lastIndex;
+  }
+
+  joinRead(): number {
+    return this.reads.join();
+  }
+
+  /** The time of the next thing that happens by itself. */
+  get nextDeadline(): number {
+    return Math.min(this.heartbeatAt, this.quorumCheckAt);
+  }
+
+  /**
+   * CheckQuorum (thesis §6.2): false when no majority answered for an election timeout, so that a
+   * leader that was cut off does not go on believing that it leads.
+   */
+  tick(now: number): boolean {
+    if (this.transferTo !== -1 && now >= this.transferUntil) this.transferTo = -1;
+    if (now >= this.quorumCheckAt) {
+      this.quorumCheckAt = now + this.options.electionTimeoutMsMin / 2;
+      const since = this.quorumOf(now, (follower) => follower.lastAckAt);
+      if (now - since >= this.options.electionTimeoutMsMax) return false;
+    }
+    return true;
+  }
+
+  /** The moment since which a majority, this node among it, is known to have followed. */
+  quorumAckedSince(now: number): number {
+    return this.quorumOf(now, (follower) => follower.ackedSentAt);
+  }
+
+  /** Writes whatever is due to each follower into `outbox`. */
+  replicate(outbox: Outbox, now: number): void {
+    this.beginReadRound(outbox);
+    const beat = now >= this.heartbeatAt;
+    if (beat) this.heartbeatAt = now + this.options.heartbeatMs;
+    for (const follower of this.followers) this.replicateTo(follower, beat, outbox, now);
+  }
+
+  /** Whether `replicate` has something to do. */
+  isDue(now: number): boolean {
+    if (now >= this.heartbeatAt || this.reads.canBegin) return true;
+    return this.followers.some((follower) => this.hasEntriesFor(follower));
+  }
+
+  replied(from: number, context: AppendContext, reply: AppendEntriesReply, now: number): void {
+    const follower = this.byId.get(from);
+    if (follower === undefined || context.term !== this.term) return;
+    follower.answered(context, now);
+    if (reply.success) follower.succeeded(context);
+    else follower.refused(context, reply.updateNextIndex);
+    // A snapshot under way that the follower no longer needs, for it has the log from elsewhere.
+    if (follower.state === "snapshot" && follower.matchIndex + 1 >= this.log.firstIndex)
+      follower.becomeProbe();
+  }
+
+  failed(to: number, context: AppendContext): void {
+    if (context.term === this.term) this.byId.get(to)?.failed(context);
+  }
+
+  snapshotSent(to: number, meta: SnapshotMeta, installed: boolean, now: number): void {
+    const follower = this.byId.get(to);
+    if (follower === undefined || follower.state !== "snapshot") return;
+    if (installed) follower.lastAckAt = now;
+    follower.snapshotEnded(meta.index, installed);
+  }
+
+  /** A chunk of a snapshot was taken: the follower is alive though it appends nothing. */
+  heardFrom(from: number, now: number): void {
+    const follower = this.byId.get(from);
+    if (follower !== undefined) follower.lastAckAt = now;
+  }
+
+  /**
+   * The index that may be committed: a majority has it durably, and it is of this term
+   * (Raft §5.3, §5.4.2). This node's own disk is one vote, when it is done and not before.
+   */
+  commitCandidate(): number {
+    const index = this.quorumOf(this.log.durableIndex, (follower) => follower.matchIndex);
+    return index > this.log.commitIndex && this.log.term(index) === this.term ? index : 0;
+  }
+
+  committed(from: number, to: number): void {
+    for (let index = Math.max(from, this.termStartIndex + 1); index <= to; index++)
+      this.uncommittedBytes -= entryBytes(this.log.entry(index));
+  }
+
+  confirmReads(): ReadState | null {
+    if (!this.reads.isOut) return null;
+    return this.reads.confirm(this.quorumOf(this.reads.stamp, (follower) => follower.ackedRound));
+  }
+
+  /**
+   * Leadership transfer (thesis §3.10): proposals stop, the target catches up, then it is told to
+   * campaign at once. Returns false when `target` is not a follower.
+   */
+  beginTransfer(target: number, now: number): boolean {
+    if (!this.byId.has(target)) return false;
+    this.transferTo = target;
+    this.transferUntil = now + this.options.electionTimeoutMsMax;
+    return true;
+  }
+
+  /** The follower to send TimeoutNow to, once. */
+  takeReadyTransfer(): number {
+    const target = this.byId.get(this.transferTo);
+    if (target === undefined || target.matchIndex !== this.log.lastIndex) return -1;
+    this.transferTo = -2;
+    return target.id;
+  }
+
+  /** The follower that is furthest along, to hand leadership to; -1 when none answers. */
+  bestSuccessor(now: number): number {
+    let best: Progress | undefined;
+    for (const follower of this.followers) {
+      if (now - follower.lastAckAt >= this.options.electionTimeoutMsMin) continue;
+      if (best === undefined || follower.matchIndex > best.matchIndex) best = follower;
+    }
+    return best?.id ?? -1;
+  }
+
+  status(): FollowerStatus[] {
+    return this.followers.map(({ id, matchIndex, nextIndex, state, lastAckAt }) => ({
+      id,
+      matchIndex,
+      nextIndex,
+      state,
+      lastAckAt,
+    }));
+  }
+
+  private quorumOf(own: number, valueOf: (follower: Progress) => number): number {
+    const values = this.followers.map(valueOf);
+    values.push(own);
+    return quorumValue(values);
+  }
+
+  private beginReadRound(outbox: Outbox): void {
+    if (!this.reads.canBegin) return;
+    this.reads.begin(Math.max(this.log.commitIndex, this.termStartIndex));
+    const alone = this.confirmReads();
+    if (alone !== null) outbox.reads.push(alone);
+  }
+
+  private hasEntriesFor(follower: Progress): boolean {
+    return (
+      follower.nextIndex <= this.log.lastIndex &&
+      follower.canSend(this.options.inflightMax, this.options.inflightBytesMax)
+    );
+  }
+
+  private replicateTo(follower: Progress, beat: boolean, outbox: Outbox, now: number): void {
+    if (beat) follower.resume();
+    const before = follower.sequence;
+    while (this.hasEntriesFor(follower)) {
+      if (!this.sendEntries(follower, outbox, now)) break;
+    }
+    const sent = follower.sequence !== before;
+    const roundNeedsIt = this.reads.isOut && follower.sentRound !== this.reads.stamp;
+    if (!sent && (beat || roundNeedsIt)) this.sendHeartbeat(follower, outbox, now);
+  }
+
+  private sendEntries(follower: Progress, outbox: Outbox, now: number): boolean {
+    const prevLogIndex = follower.nextIndex - 1;
+    const prevLogTerm = this.log.term(prevLogIndex);
+    if (prevLogTerm < 0) {
+      follower.becomeSnapshot();
+      outbox.snapshots.push({ to: follower.id, term: this.term });
+      return false;
+    }
+    const { appendEntriesMax, appendBytesMax } = this.options;
+    const entries = this.log.slice(follower.nextIndex, appendEntriesMax, appendBytesMax);
+    follower.sent(this.send(follower, prevLogIndex, prevLogTerm, entries, outbox, now));
+    return true;
+  }
+
+  /** At `matchIndex`, where the follower's log is known to agree, or at the start of every log. */
+  private sendHeartbeat(follower: Progress, outbox: Outbox, now: number): void {
+    const matchTerm = this.log.term(follower.matchIndex);
+    const prevLogIndex = matchTerm < 0 ? 0 : follower.matchIndex;
+    const prevLogTerm = matchTerm < 0 ? 0 : matchTerm;
+    follower.heartbeatSent(this.send(follower, prevLogIndex, prevLogTerm, [], outbox, now));
+  }
+
+  private send(
+    follower: Progress,
+    prevLogIndex: number,
+    prevLogTerm: number,
+    entries: readonly Entry[],
+    outbox: Outbox,
+    now: number,
+  ): AppendContext {
+    let bytes = 0;
+    for (const entry of entries) bytes += entryBytes(entry);
+    const context: AppendContext = {
+      term: this.term,
+      prevLogIndex,
+      lastIndex: prevLogIndex + entries.length,
+      bytes,
+      readRound: this.reads.stamp,
+      sentAt: now,
+      sequence: follower.sequence + 1,
+    };
+    outbox.requests.push({
+      to: follower.id,
+      request: {
+        type: "AppendEntries",
+        term: this.term,
+        from: this.id,
+        prevLogIndex,
+        prevLogTerm,
+        entries,
+        leaderCommit: this.log.commitIndex,
+      },
+      context,
+    });
+    return context;
+  }
+}

@@ -1,0 +1,150 @@
+import type { AppendContext, ProgressState } from "./types.js";
+
+/**
+ * What a leader knows of one follower, and how it sends to it.
+ *
+ *              a probe succeeds                the follower's next entry is compacted
+ *     probe ----------------------> replicate        (from probe or replicate)
+ *       ^ <-----------------------------+              |
+ *       |   refusal, lost request                      v
+ *       +------------------------------------------ snapshot
+ *             transfer ended, or the follower caught up
+ *
+ * Invariants: `matchIndex < nextIndex`; `matchIndex` never falls within a term; in `probe` at most
+ * one request with a guess (`prevLogIndex > matchIndex`) is out.
+ */
+export class Progress {
+  readonly id: number;
+  /** Entries up to here are durable at the follower. */
+  matchIndex = 0;
+  /** The next entry to send. */
+  nextIndex: number;
+  state: ProgressState = "probe";
+  /** When a reply last arrived, in ms. */
+  lastAckAt: number;
+  /** When the newest acknowledged request was sent, in ms. */
+  ackedSentAt = -Infinity;
+  /** The newest read round that the follower answered. */
+  ackedRound = 0;
+  /** The newest read round that it was sent. */
+  sentRound = 0;
+  inflight = 0;
+  inflightBytes = 0;
+  /** Sequence of the last request sent. */
+  sequence = 0;
+  /** Requests up to here were given up: their replies free no room in the window. */
+  private sequenceFloor = 0;
+  /** The probe that is out, or 0. */
+  private probeSequence = 0;
+  /** Something failed: nothing more goes out before the next heartbeat. */
+  private paused = false;
+
+  constructor(id: number, nextIndex: number, now: number) {
+    this.id = id;
+    this.nextIndex = nextIndex;
+    this.lastAckAt = now;
+  }
+
+  /** Whether entries may be sent now. */
+  canSend(inflightMax: number, inflightBytesMax: number): boolean {
+    if (this.paused || this.state === "snapshot") return false;
+    if (this.state === "probe") return this.probeSequence === 0;
+    return this.inflight < inflightMax && this.inflightBytes < inflightBytesMax;
+  }
+
+  /** A heartbeat is due: what was paused may try again. */
+  resume(): void {
+    this.paused = false;
+  }
+
+  /** A request at `nextIndex` goes out. */
+  sent(context: AppendContext): void {
+    this.track(context);
+    if (this.state === "probe") this.probeSequence = context.sequence;
+    else this.nextIndex = context.lastIndex + 1;
+  }
+
+  /** A heartbeat at `matchIndex` goes out; it proves nothing about `nextIndex`. */
+  heartbeatSent(context: AppendContext): void {
+    this.track(context);
+  }
+
+  /** Whatever the follower answered, it is there. */
+  answered(context: AppendContext, now: number): void {
+    this.lastAckAt = now;
+    this.ackedSentAt = Math.max(this.ackedSentAt, context.sentAt);
+    this.ackedRound = Math.max(this.ackedRound, context.readRound);
+    this.release(context);
+  }
+
+  /** @returns whether `matchIndex` moved. */
+  succeeded(context: AppendContext): boolean {
+    const moved = context.lastIndex > this.matchIndex;
+    if (moved) this.matchIndex = context.lastIndex;
+    if (this.nextIndex <= this.matchIndex) this.nextIndex = this.matchIndex + 1;
+    if (this.state === "probe" && this.isProbe(context)) {
+      this.state = "replicate";
+      this.probeSequence = 0;
+      this.nextIndex = this.matchIndex + 1;
+    }
+    return moved;
+  }
+
+  /** The follower's log does not match at `context.prevLogIndex`; `hint` is its UpdateNextIndex. */
+  refused(context: AppendContext, hint: number): void {
+    // What was overtaken changes nothing: a refusal below the match is of an older request.
+    if (context.sequence <= this.sequenceFloor || context.prevLogIndex <= this.matchIndex) return;
+    if (this.state === "replicate") this.becomeProbe();
+    else if (this.state !== "probe" || !this.isProbe(context)) return;
+    const next = hint >= 1 ? Math.min(hint, context.prevLogIndex) : context.prevLogIndex;
+    this.nextIndex = Math.max(this.matchIndex + 1, next);
+    this.probeSequence = 0;
+  }
+
+  /** No reply came: what was sent after it may be lost too. */
+  failed(context: AppendContext): void {
+    if (context.sequence <= this.sequenceFloor) return;
+    this.paused = true;
+    if (this.state === "replicate") this.becomeProbe();
+    else this.release(context);
+    if (this.isProbe(context)) this.probeSequence = 0;
+  }
+
+  /** @param installed whether the follower has the snapshot up to `index` now. */
+  snapshotEnded(index: number, installed: boolean): void {
+    if (installed) this.matchIndex = Math.max(this.matchIndex, index);
+    else this.paused = true;
+    this.becomeProbe();
+  }
+
+  becomeProbe(): void {
+    this.state = "probe";
+    this.nextIndex = this.matchIndex + 1;
+    this.probeSequence = 0;
+    this.sequenceFloor = this.sequence;
+    this.inflight = 0;
+    this.inflightBytes = 0;
+  }
+
+  becomeSnapshot(): void {
+    this.becomeProbe();
+    this.state = "snapshot";
+  }
+
+  private isProbe(context: AppendContext): boolean {
+    return context.sequence === this.probeSequence;
+  }
+
+  private track(context: AppendContext): void {
+    this.sequence = context.sequence;
+    this.sentRound = context.readRound;
+    this.inflight++;
+    this.inflightBytes += context.bytes;
+  }
+
+  private release(context: AppendContext): void {
+    if (context.sequence <= this.sequenceFloor) return;
+    this.inflight--;
+    this.inflightBytes -= context.bytes;
+  }
+}

@@ -1,0 +1,191 @@
+import { invariant } from "./invariant.js";
+import type { Entry, SnapshotMeta } from "./types.js";
+
+/** Bytes that an entry is taken to cost beside its command, on the wire and on disk. */
+export const entryOverheadBytes = 16;
+
+export function entryBytes(entry: Entry): number {
+  return entry.command.length + entryOverheadBytes;
+}
+
+interface PendingSave {
+  readonly id: number;
+  /** The last entry that this save makes durable; lowered when a truncation overtakes it. */
+  lastIndex: number;
+}
+
+/**
+ * The part of the log that is held in memory, and how far it is saved and committed.
+ *
+ *     compacted | entries                                   |
+ *               | first ........ commit ........ last       |
+ *               |      durable <= saving <= last            |
+ *
+ * Invariants: `first - 1 <= commitIndex <= lastIndex`; entries up to `commitIndex` never change.
+ */
+export class RaftLog {
+  private entries: Entry[];
+  /** Index of `entries[0]`. */
+  private first: number;
+  /** Term of the entry before the first. */
+  private termBefore: number;
+  private durable: number;
+  private saving: number;
+  private saves: PendingSave[] = [];
+  private commit: number;
+  private lastSlice: readonly Entry[] = [];
+
+  constructor(snapshot: SnapshotMeta, entries: readonly Entry[]) {
+    const head = entries[0];
+    this.entries = [...entries];
+    this.first = head === undefined ? snapshot.index + 1 : head.index;
+    this.termBefore = this.first === snapshot.index + 1 ? snapshot.term : 0;
+    this.commit = snapshot.index;
+    this.durable = this.first + entries.length - 1;
+    this.saving = this.durable;
+    invariant(
+      this.first <= snapshot.index + 1 && this.lastIndex >= snapshot.index,
+      () => `log ${this.first}..${this.lastIndex} leaves a gap to snapshot ${snapshot.index}`,
+    );
+    if (this.first <= snapshot.index) this.dropUnknownPredecessor();
+  }
+
+  get firstIndex(): number {
+    return this.first;
+  }
+
+  get lastIndex(): number {
+    return this.first + this.entries.length - 1;
+  }
+
+  get lastTerm(): number {
+    return this.entries.at(-1)?.term ?? this.termBefore;
+  }
+
+  get commitIndex(): number {
+    return this.commit;
+  }
+
+  /** Entries up to here are on this node's disk. */
+  get durableIndex(): number {
+    return this.durable;
+  }
+
+  /** The term of the entry at `index`, or -1 when it is compacted or does not exist. */
+  term(index: number): number {
+    if (index === this.first - 1) return this.termBefore;
+    return this.entries[index - this.first]?.term ?? -1;
+  }
+
+  /** Raft §5.4.1: whether a log that ends so is at least as up-to-date as this one. */
+  isUpToDate(lastIndex: number, lastTerm: number): boolean {
+    return lastTerm > this.lastTerm || (lastTerm === this.lastTerm && lastIndex >= this.lastIndex);
+  }
+
+  entry(index: number): Entry {
+    const entry = this.entries[index - this.first];
+    invariant(entry !== undefined, () => `no entry ${index} in ${this.first}..${this.lastIndex}`);
+    return entry;
+  }
+
+  /**
+   * Entries from `from` on, within both limits, but at least one if there is one. The same range
+   * asked for again, for the next follower, gives the same array.
+   */
+  slice(from: number, entriesMax: number, bytesMax: number): readonly Entry[] {
+    const start = from - this.first;
+    let end = start;
+    let bytes = 0;
+    while (end < this.entries.length && end - start < entriesMax) {
+      bytes += entryBytes(this.entries[end]!);
+      if (bytes > bytesMax && end > start) break;
+      end++;
+    }
+    const last = this.lastSlice;
+    const same = last.length === end - start && last[0] === this.entries[start];
+    if (!same || last.at(-1) !== this.entries[end - 1]) {
+      this.lastSlice = this.entries.slice(start, end);
+    }
+    return this.lastSlice;
+  }
+
+  /** Adds entries at the end. */
+  append(entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      invariant(
+        entry.index === this.lastIndex + 1 && entry.term >= this.lastTerm,
+        () => `entry ${entry.index}/${entry.term} after ${this.lastIndex}/${this.lastTerm}`,
+      );
+      this.entries.push(entry);
+    }
+  }
+
+  /** Removes the entries from `from` on, which conflict with a leader's (Raft §5.3). */
+  truncate(from: number): void {
+    invariant(from > this.commit, () => `truncation at ${from} below commit ${this.commit}`);
+    this.entries.length = from - this.first;
+    this.durable = Math.min(this.durable, from - 1);
+    this.saving = Math.min(this.saving, from - 1);
+    // An entry may come back to this place later, even the very same one. The saves under way
+    // wrote its predecessor, which the next save overwrites: they no longer prove anything here.
+    for (const save of this.saves) save.lastIndex = Math.min(save.lastIndex, from - 1);
+  }
+
+  commitTo(index: number): void {
+    invariant(
+      index >= this.commit && index <= this.lastIndex,
+      () => `commit ${this.commit} -> ${index} with last ${this.lastIndex}`,
+    );
+    this.commit = index;
+  }
+
+  /** Whether there are entries that were not handed out for saving. */
+  get hasUnsaved(): boolean {
+    return this.saving < this.lastIndex;
+  }
+
+  /** Hands out what is to be saved, under an id that `saved` gets back. */
+  takeUnsaved(id: number): readonly Entry[] {
+    const unsaved = this.entries.slice(this.saving + 1 - this.first);
+    this.saving = this.lastIndex;
+    this.saves.push({ id, lastIndex: this.lastIndex });
+    return unsaved;
+  }
+
+  /** The saves up to `id` are durable. */
+  saved(id: number): void {
+    while (this.saves.length > 0 && this.saves[0]!.id <= id) {
+      this.durable = Math.max(this.durable, this.saves.shift()!.lastIndex);
+    }
+  }
+
+  /** Drops entries up to `index`, which a snapshot covers. */
+  compact(index: number): void {
+    invariant(index <= this.commit, () => `compaction at ${index} above commit ${this.commit}`);
+    if (index < this.first) return;
+    this.termBefore = this.term(index);
+    this.entries.splice(0, index + 1 - this.first);
+    this.first = index + 1;
+    this.lastSlice = [];
+  }
+
+  /** A snapshot replaces the whole log. */
+  restore(snapshot: SnapshotMeta): void {
+    invariant(snapshot.index > this.commit, () => `snapshot ${snapshot.index} moves back`);
+    this.entries = [];
+    this.first = snapshot.index + 1;
+    this.termBefore = snapshot.term;
+    this.commit = snapshot.index;
+    this.durable = snapshot.index;
+    this.saving = snapshot.index;
+    this.lastSlice = [];
+    for (const save of this.saves) save.lastIndex = 0;
+  }
+
+  /** The log may begin before the snapshot; then nothing tells the term before its first entry. */
+  private dropUnknownPredecessor(): void {
+    if (this.first === 1) return;
+    this.termBefore = this.entries.shift()!.term;
+    this.first++;
+  }
+}
