@@ -1,0 +1,565 @@
+import { raftDefaults, type RaftOptions } from "../config/options.js";
+import { silentLogger, type Logger } from "../config/logger.js";
+import type { ApplyChan } from "./applyChan.js";
+import type { SnapshotMsg } from "./applyMsg.js";
+import { RaftCore, entryBytes, type FollowerStatus, type Ready, type Reply } from "./core/index.js";
+import type {
+  AppendEntries,
+  AppendEntriesReply,
+  OutgoingReply,
+  OutgoingRequest,
+  RequestVote,
+  RequestVoteReply,
+  SnapshotMeta,
+  SnapshotTransfer,
+  SoftState,
+  TimeoutNow,
+  TimeoutNowReply,
+} from "./core/types.js";
+import { realEnvironment, type RaftEnvironment } from "./environment.js";
+import type { Persister } from "./persister/persister.js";
+import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
+import { SnapshotReceiver } from "./snapshotReceiver.js";
+import { SnapshotSender } from "./snapshotSender.js";
+import { Ticker } from "./ticker.js";
+
+export interface RaftConfig {
+  readonly options?: Partial<RaftOptions>;
+  /** The command that opens a leader's term; empty by default. */
+  readonly noop?: Uint8Array;
+  readonly environment?: RaftEnvironment;
+  readonly log?: Logger;
+}
+
+/** What `start` answers, as in the original. */
+export interface StartResult {
+  /** Where the command will stand if it is committed; -1 when it was not taken. */
+  readonly index: number;
+  readonly term: number;
+  readonly isLeader: boolean;
+  /** This node leads but holds too many uncommitted bytes: try again a little later. */
+  readonly overloaded: boolean;
+}
+
+export interface RaftStatus extends SoftState {
+  readonly commitIndex: number;
+  readonly lastLogIndex: number;
+  readonly firstLogIndex: number;
+  readonly snapshotIndex: number;
+  readonly followers: readonly FollowerStatus[];
+}
+
+/** How much of the log stays before a snapshot, for followers that are a little behind. */
+export interface TrailingLog {
+  readonly entriesMax: number;
+  readonly bytesMax: number;
+}
+
+interface PendingRead {
+  readonly round: number;
+  readonly done: (index: number) => void;
+}
+
+interface PendingSave {
+  readonly id: number;
+  readonly requests: OutgoingRequest[];
+  readonly replies: OutgoingReply[];
+}
+
+const noEntries = new Uint8Array(0);
+
+/**
+ * The driver around the core: gives it a clock, a disk, the network and a state machine.
+ *
+ *     RPC, start, timers, disk -> core input --(end of turn)--> Ready -> peers, persister, applyChan
+ *
+ * Inputs only enqueue; one drain a turn does the sends, the save and the applies, so a batch is
+ * whatever came while the last one was under way.
+ */
+export class Raft {
+  /** Called when role, term or leader change. */
+  onSoftState: (state: SoftState) => void = () => {};
+  /**
+   * Called once when the node can't go on: the disk failed, or an invariant does not hold. Nothing
+   * was or will be acknowledged after it; the owner ends the process.
+   */
+  onFailure: (error: Error) => void = () => {};
+  private readonly options: RaftOptions;
+  private readonly noop: Uint8Array;
+  private readonly environment: RaftEnvironment;
+  private readonly log: Logger;
+  private readonly ticker: Ticker;
+  private peers: readonly (RaftPeer | null)[] = [];
+  private me = -1;
+  private core!: RaftCore;
+  private persister!: Persister;
+  private applyChan!: ApplyChan;
+  private receiver!: SnapshotReceiver;
+  private state: "new" | "running" | "stopped" = "new";
+  private scheduled = false;
+  private reads: PendingRead[] = [];
+  private saves: PendingSave[] = [];
+  private replyTokens = 0;
+  private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
+  private commitIndex = 0;
+  private nextApply = 1;
+  private newestSnapshot: SnapshotMeta = { index: 0, term: 0 };
+  private snapshotting: Promise<void> | null = null;
+
+  constructor(config: RaftConfig = {}) {
+    this.options = { ...raftDefaults, ...config.options };
+    this.noop = config.noop ?? noEntries;
+    this.environment = config.environment ?? realEnvironment;
+    this.log = config.log ?? silentLogger;
+    this.ticker = new Ticker(this.environment, () => this.drain());
+  }
+
+  /**
+   * Starts the node from what `persister` recovered. `peers[i]` calls node i; `peers[me]` is null.
+   * A recovered snapshot comes first through `applyChan`.
+   */
+  init(
+    peers: readonly (RaftPeer | null)[],
+    me: number,
+    persister: Persister,
+    applyChan: ApplyChan,
+  ): void {
+    const { hardState, snapshot, entries } = persister.recovered;
+    this.peers = peers;
+    this.me = me;
+    this.persister = persister;
+    this.applyChan = applyChan;
+    this.core = new RaftCore(
+      me,
+      {
+        ...this.options,
+        clusterSize: peers.length,
+        noop: this.noop,
+        random: () => this.environment.random(),
+      },
+      { hardState, snapshot: snapshot ?? this.newestSnapshot, entries },
+      this.environment.now(),
+    );
+    this.receiver = new SnapshotReceiver(
+      persister,
+      this.environment,
+      this.options.snapshotReceiveTimeoutMs,
+    );
+    persister.onFailure = (error) => this.fail(error);
+    applyChan.onRoom = () => this.schedule();
+    peers.forEach((peer, id) => {
+      if (peer !== null) peer.onDown = () => this.input((core) => core.peerDown(id));
+    });
+    this.state = "running";
+    if (snapshot !== null) this.handUpSnapshot(snapshot);
+    this.schedule();
+  }
+
+  // --- the original's interface
+
+  /**
+   * Appends a command to the log, if this node leads. It will come back through `applyChan` at
+   * `index` if it is committed; another command there tells that it was not.
+   */
+  start(command: Uint8Array): StartResult {
+    const { core } = this;
+    if (this.state !== "running") return refusal(0, false);
+    const result = core.propose([command]);
+    if (result.outcome === "overloaded") return refusal(core.term, true);
+    if (result.outcome !== "accepted") return refusal(core.term, false);
+    this.schedule();
+    return { index: result.lastIndex, term: result.term, isLeader: true, overloaded: false };
+  }
+
+  getState(): { term: number; isLeader: boolean } {
+    if (this.state === "new") return { term: 0, isLeader: false };
+    return { term: this.core.term, isLeader: this.core.role === "leader" };
+  }
+
+  /**
+   * The state machine's state after the command at `index`. Written to disk while everything goes
+   * on; then the log before it is dropped, but for `trailing`. Resolves when all that is done, or
+   * false at once when a snapshot is under way or this one is not newer than the last.
+   */
+  async snapshot(
+    index: number,
+    state: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    trailing: TrailingLog = { entriesMax: 0, bytesMax: 0 },
+  ): Promise<boolean> {
+    const term = this.core.log.term(index);
+    if (this.state !== "running" || this.snapshotting !== null) return false;
+    if (term < 0 || index <= this.newestSnapshot.index || index >= this.nextApply) return false;
+    this.snapshotting = this.writeSnapshot({ index, term }, state, trailing);
+    try {
+      await this.snapshotting;
+    } finally {
+      this.snapshotting = null;
+    }
+    return true;
+  }
+
+  /**
+   * Whether the state machine should switch to this snapshot: not when a newer one stands behind
+   * it in `applyChan`.
+   */
+  condInstallSnapshot(lastIncludedTerm: number, lastIncludedIndex: number): boolean {
+    const { index, term } = this.newestSnapshotHandedUp;
+    return lastIncludedIndex > index || (lastIncludedIndex === index && lastIncludedTerm === term);
+  }
+
+  // --- beyond the original
+
+  /**
+   * Asks for a linearizable read (thesis §6.4). `done` gets the index that the state machine must
+   * have applied before it is read, or -1 when this node does not lead.
+   */
+  readIndex(done: (index: number) => void): void {
+    const round = this.state === "running" ? this.core.requestRead() : 0;
+    if (round === 0) {
+      done(-1);
+      return;
+    }
+    this.reads.push({ round, done });
+    this.schedule();
+  }
+
+  /** Hands leadership to `target`, or to the follower that is furthest along. */
+  transferLeadership(target = -1): boolean {
+    if (this.state !== "running") return false;
+    this.core.tick(this.environment.now());
+    const begun = this.core.transferLeadership(target);
+    this.schedule();
+    return begun;
+  }
+
+  status(): RaftStatus {
+    const { core } = this;
+    return {
+      role: core.role,
+      term: core.term,
+      leader: core.currentLeader,
+      commitIndex: core.log.commitIndex,
+      lastLogIndex: core.log.lastIndex,
+      firstLogIndex: core.log.firstIndex,
+      snapshotIndex: this.newestSnapshot.index,
+      followers: core.followers(),
+    };
+  }
+
+  /** Whether `peerCount` nodes are known and this one is running; requests before that are refused. */
+  get isRunning(): boolean {
+    return this.state === "running";
+  }
+
+  get clusterSize(): number {
+    return this.peers.length;
+  }
+
+  get id(): number {
+    return this.me;
+  }
+
+  /** Ends timers, calls and transfers. Nothing is acknowledged any more; the disk stays open. */
+  async stop(): Promise<void> {
+    if (this.state === "stopped") return;
+    const wasRunning = this.state === "running";
+    this.state = "stopped";
+    this.ticker.stop();
+    this.failReads();
+    this.waitingReplies.clear();
+    for (const peer of this.peers) peer?.close();
+    if (!wasRunning) return;
+    await this.snapshotting?.catch(() => undefined);
+    await this.receiver.close().catch(() => undefined);
+  }
+
+  // --- requests of other nodes; the service has checked them
+
+  appendEntries(request: AppendEntries, done: (reply: AppendEntriesReply) => void): void {
+    const token = this.await(done as (reply: Reply) => void);
+    this.input((core) => core.appendEntries(request, token));
+  }
+
+  requestVote(request: RequestVote, done: (reply: RequestVoteReply) => void): void {
+    const token = this.await(done as (reply: Reply) => void);
+    this.input((core) => core.requestVote(request, token));
+  }
+
+  timeoutNow(request: TimeoutNow, done: (reply: TimeoutNowReply) => void): void {
+    const token = this.await(done as (reply: Reply) => void);
+    this.input((core) => core.timeoutNow(request, token));
+  }
+
+  async installSnapshot(request: InstallSnapshot): Promise<InstallSnapshotReply> {
+    const { term, from } = request;
+    this.input((core) => core.snapshotChunk(term, from));
+    if (term < this.core.term) return this.chunkReply(false, 0);
+    const result = await this.receiver.receive(request);
+    if (!result.complete) return this.chunkReply(result.stored, result.nextOffset);
+    const meta = { index: request.lastIncludedIndex, term: request.lastIncludedTerm };
+    this.noteSnapshot(meta);
+    const stale = term < this.core.term;
+    this.input((core) => core.snapshotReceived(term, from, meta));
+    this.drain();
+    await this.allSaved();
+    return this.chunkReply(!stale, result.nextOffset);
+  }
+
+  // --- one turn
+
+  private input(apply: (core: RaftCore) => void): void {
+    if (this.state !== "running") return;
+    try {
+      this.core.tick(this.environment.now());
+      apply(this.core);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+    this.schedule();
+  }
+
+  private schedule(): void {
+    if (this.scheduled || this.state !== "running") return;
+    this.scheduled = true;
+    this.environment.schedule(() => this.drain());
+  }
+
+  private drain(): void {
+    this.scheduled = false;
+    if (this.state !== "running") return;
+    try {
+      this.core.tick(this.environment.now());
+      for (let ready = this.core.ready(); ready !== null; ready = this.core.ready())
+        this.carryOut(ready);
+      this.pumpApply();
+      this.receiver.expire();
+      this.ticker.arm(this.core.nextDeadline);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  private carryOut(ready: Ready): void {
+    if (ready.softState !== null) this.announce(ready.softState);
+    if (ready.readsLost) this.failReads();
+    for (const request of ready.requests) this.send(request);
+    for (const reply of ready.replies) this.answer(reply);
+    for (const transfer of ready.snapshots) this.transferSnapshot(transfer);
+    this.save(ready);
+    this.commitIndex = ready.commitIndex;
+    for (const read of ready.reads) this.confirmReads(read.round, read.index);
+  }
+
+  private save(ready: Ready): void {
+    const { saveId, hardState, entries, snapshot } = ready;
+    const { requestsAfterPersist: requests, repliesAfterPersist: replies } = ready;
+    if (snapshot !== null) {
+      this.persister.resetLog(snapshot).catch((error: unknown) => this.fail(error as Error));
+      this.handUpSnapshot(snapshot);
+    }
+    if (saveId !== 0) {
+      this.saves.push({ id: saveId, requests: [...requests], replies: [...replies] });
+      this.persister.save({ hardState, entries }, () => this.persisted(saveId));
+      return;
+    }
+    const last = this.saves.at(-1);
+    if (last === undefined) {
+      for (const request of requests) this.send(request);
+      for (const reply of replies) this.answer(reply);
+    } else {
+      // What is said now may rest on a save that is still under way.
+      last.requests.push(...requests);
+      last.replies.push(...replies);
+    }
+  }
+
+  private persisted(saveId: number): void {
+    const save = this.saves.shift();
+    if (this.state !== "running" || save === undefined) return;
+    for (const request of save.requests) this.send(request);
+    for (const reply of save.replies) this.answer(reply);
+    this.input((core) => core.persisted(saveId));
+  }
+
+  private send(out: OutgoingRequest): void {
+    const peer = this.peers[out.to];
+    if (peer === null || peer === undefined) return;
+    const { to } = out;
+    if ("context" in out) {
+      const { context } = out;
+      peer.AppendEntries(out.request, (reply) =>
+        this.input((core) => {
+          if (reply === null) core.appendEntriesFailed(to, context);
+          else core.appendEntriesReplied(to, context, reply);
+        }),
+      );
+      return;
+    }
+    const { request } = out;
+    if (request.type === "TimeoutNow") {
+      peer.TimeoutNow(request, () => {});
+      return;
+    }
+    peer.RequestVote(request, (reply) => {
+      if (reply !== null) this.input((core) => core.requestVoteReplied(to, request, reply));
+    });
+  }
+
+  private await(done: (reply: Reply) => void): number {
+    this.replyTokens++;
+    this.waitingReplies.set(this.replyTokens, done);
+    return this.replyTokens;
+  }
+
+  private answer({ replyTo, reply }: OutgoingReply): void {
+    const done = this.waitingReplies.get(replyTo);
+    this.waitingReplies.delete(replyTo);
+    done?.(reply);
+  }
+
+  private announce(state: SoftState): void {
+    this.log.info({ node: this.me, ...state }, `node is ${state.role}`);
+    this.onSoftState(state);
+  }
+
+  // --- reads
+
+  private confirmReads(round: number, index: number): void {
+    let count = 0;
+    while (count < this.reads.length && this.reads[count]!.round <= round) count++;
+    for (const read of this.reads.splice(0, count)) read.done(index);
+  }
+
+  private failReads(): void {
+    const reads = this.reads;
+    this.reads = [];
+    for (const read of reads) read.done(-1);
+  }
+
+  // --- the state machine
+
+  private pumpApply(): void {
+    const { applyChan, core } = this;
+    while (this.nextApply <= this.commitIndex && applyChan.hasRoom) {
+      const { index, term, command } = core.log.entry(this.nextApply);
+      applyChan.push({
+        commandValid: true,
+        snapshotValid: false,
+        command,
+        commandIndex: index,
+        commandTerm: term,
+      });
+      this.nextApply++;
+    }
+    applyChan.flush();
+  }
+
+  private newestSnapshotHandedUp: SnapshotMeta = { index: 0, term: 0 };
+
+  private handUpSnapshot(meta: SnapshotMeta): void {
+    this.noteSnapshot(meta);
+    this.newestSnapshotHandedUp = meta;
+    this.nextApply = meta.index + 1;
+    this.commitIndex = Math.max(this.commitIndex, meta.index);
+    const message: SnapshotMsg = {
+      commandValid: false,
+      snapshotValid: true,
+      snapshotIndex: meta.index,
+      snapshotTerm: meta.term,
+      open: () => this.openSnapshot(),
+    };
+    this.applyChan.push(message);
+    this.applyChan.flush();
+  }
+
+  private async openSnapshot(): ReturnType<SnapshotMsg["open"]> {
+    const reader = await this.persister.openSnapshot();
+    if (reader === null) throw new Error("the snapshot that was handed up is gone");
+    return reader;
+  }
+
+  // --- snapshots
+
+  private async writeSnapshot(
+    meta: SnapshotMeta,
+    state: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    trailing: TrailingLog,
+  ): Promise<void> {
+    const writer = await this.persister.createSnapshot(meta, "local");
+    try {
+      for await (const chunk of state) {
+        await writer.write(chunk);
+        if (this.state !== "running") break;
+      }
+    } catch (error) {
+      await writer.abort();
+      throw error;
+    }
+    if (this.state !== "running") {
+      await writer.abort();
+      return;
+    }
+    await writer.commit();
+    this.noteSnapshot(meta);
+    const through = this.compactionPoint(meta.index, trailing);
+    this.core.compact(through);
+    await this.persister.compact(meta, through);
+    this.log.info({ node: this.me, ...meta, bytes: writer.size, through }, "snapshot taken");
+  }
+
+  private compactionPoint(index: number, trailing: TrailingLog): number {
+    const { log } = this.core;
+    let through = Math.min(index, log.commitIndex);
+    let bytes = 0;
+    while (through >= log.firstIndex && index - through < trailing.entriesMax) {
+      bytes += entryBytes(log.entry(through));
+      if (bytes > trailing.bytesMax) break;
+      through--;
+    }
+    return through;
+  }
+
+  private noteSnapshot(meta: SnapshotMeta): void {
+    if (meta.index > this.newestSnapshot.index) this.newestSnapshot = meta;
+  }
+
+  private transferSnapshot({ to, term }: SnapshotTransfer): void {
+    const peer = this.peers[to];
+    if (peer === null || peer === undefined) return;
+    const sender = new SnapshotSender(peer, this.persister, this.options, this.environment);
+    const isCurrent = (): boolean =>
+      this.state === "running" && this.core.term === term && this.core.role === "leader";
+    const progressed = (replyTerm: number): void =>
+      this.input((core) => core.snapshotProgressed(to, term, replyTerm));
+    this.log.info({ node: this.me, to, ...this.newestSnapshot }, "sending a snapshot");
+    sender.send(term, this.me, { isCurrent, progressed }).then(
+      ({ meta, installed }) => {
+        this.log.info({ node: this.me, to, ...meta, installed }, "snapshot transfer ended");
+        this.input((core) => core.snapshotSent(to, term, meta, installed));
+      },
+      (error: unknown) => this.fail(error as Error),
+    );
+  }
+
+  private chunkReply(accepted: boolean, nextOffset: number): InstallSnapshotReply {
+    return { term: this.core.term, accepted, nextOffset };
+  }
+
+  /** Resolves when all that was given to the disk until now is durable. */
+  private allSaved(): Promise<void> {
+    return new Promise((resolve) => {
+      this.persister.save({ hardState: null, entries: [] }, resolve);
+    });
+  }
+
+  private fail(error: Error): void {
+    if (this.state === "stopped") return;
+    this.log.error({ node: this.me, err: error }, "the node can't go on");
+    void this.stop();
+    this.onFailure(error);
+  }
+}
+
+function refusal(term: number, overloaded: boolean): StartResult {
+  return { index: -1, term, isLeader: overloaded, overloaded };
+}
