@@ -141,6 +141,12 @@ export const replicated = {
   sessionIdleMsMax: 3_600_000,
   /** Requests that one session may have in flight: ids from its first unfinished one. */
   sessionWindowMax: 8192,
+  /** Sessions that one command may drop for their age, so that no single one takes long. */
+  sessionDropsPerCommandMax: 64,
+  /** Bytes of a client's id. */
+  clientIdBytesMax: 256,
+  /** Bytes of a key that a log entry may carry; `KvOptions.keyBytesMax` is stricter. */
+  keyBytesMax: 4 * MiB,
 } as const;
 
 /** The client. */
@@ -165,3 +171,6 @@ export const clerkDefaults: ClerkOptions = {
   callsInFlightMax: 1024,
   callsQueuedMax: 65_536,
 };
+
+/** Bytes of a node list; a larger file is none. */
+export const nodeListBytesMax = 1 * MiB;

@@ -1,0 +1,91 @@
+/**
+ * Which values each setting takes. The tables are typed by the options' interfaces, so that an
+ * option without a rule does not compile.
+ */
+import type { KvOptions, RaftOptions, RpcOptions, StorageOptions } from "./options.js";
+
+export interface Rule<T> {
+  /** For "must be ...". */
+  readonly expected: string;
+  /** Null: not such a value. */
+  parse(text: string): T | null;
+}
+
+type Rules<T> = { readonly [Key in keyof T]: Rule<T[Key]> };
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const hourMs = 3_600_000;
+
+function integer(min: number, max: number): Rule<number> {
+  return {
+    expected: `an integer from ${min} to ${max}`,
+    parse(text) {
+      const value = /^-?[0-9]{1,15}$/.test(text) ? Number(text) : Number.NaN;
+      return value >= min && value <= max ? value : null;
+    },
+  };
+}
+
+function oneOf<T extends string>(...values: readonly T[]): Rule<T> {
+  return {
+    expected: values.map((value) => `"${value}"`).join(" or "),
+    parse: (text) => values.find((value) => value === text) ?? null,
+  };
+}
+
+/** -1 for "never", or a number of bytes. */
+const snapshotLogBytes: Rule<number> = {
+  expected: `-1 or ${integer(1, 1024 * 1024 * MiB).expected}`,
+  parse: (text) => (text === "-1" ? -1 : integer(1, 1024 * 1024 * MiB).parse(text)),
+};
+
+const bytes = integer(1 * KiB, 1024 * MiB);
+const count = integer(1, 1_000_000);
+const waitMs = integer(1, hourMs);
+
+export const rpcRules: Rules<RpcOptions> = {
+  headerBytesMax: integer(256, 1 * MiB),
+  requestBytesMax: bytes,
+  replyBytesMax: bytes,
+  connectionsMax: count,
+  callsInFlightMax: count,
+  callsQueuedMax: count,
+  outputBytesMax: bytes,
+  frameTimeoutMs: waitMs,
+  slowReaderTimeoutMs: waitMs,
+  connectTimeoutMs: waitMs,
+  callTimeoutMs: waitMs,
+  backoffMsMin: waitMs,
+  backoffMsMax: waitMs,
+};
+
+export const raftRules: Rules<RaftOptions> = {
+  heartbeatMs: integer(1, 60_000),
+  electionTimeoutMsMin: integer(2, 600_000),
+  electionTimeoutMsMax: integer(3, 600_000),
+  appendEntriesMax: count,
+  appendBytesMax: bytes,
+  inflightMax: integer(1, 65_536),
+  inflightBytesMax: bytes,
+  uncommittedBytesMax: bytes,
+  peerCallTimeoutMs: waitMs,
+  snapshotChunkBytes: bytes,
+  snapshotChunkTimeoutMs: waitMs,
+  snapshotReceiveTimeoutMs: waitMs,
+  applyEntriesMax: count,
+  applyBytesMax: bytes,
+};
+
+export const storageRules: Rules<StorageOptions> = {
+  segmentBytes: integer(64 * KiB, 1024 * MiB),
+  recordBytesMax: bytes,
+};
+
+export const kvRules: Rules<KvOptions> = {
+  snapshotLogBytes,
+  trailingEntries: integer(0, 100_000_000),
+  consensusTimeoutMs: waitMs,
+  keyBytesMax: integer(1, 4 * MiB),
+  commandCodec: oneOf("compact", "boost"),
+};
