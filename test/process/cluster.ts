@@ -1,0 +1,110 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+/** Real node processes on loopback, with their data in a temporary folder. */
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+export const mainScript = path.join(root, "dist/kvserver/main.js");
+export const cliScript = path.join(root, "dist/clerk/cli.js");
+
+/** Ports that were free a moment ago; held all at once, so that they differ. */
+export async function freePorts(count: number): Promise<number[]> {
+  const servers = await Promise.all(
+    Array.from({ length: count }, async () => {
+      const server = createServer();
+      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+      return server;
+    }),
+  );
+  const ports = servers.map((server) => (server.address() as { port: number }).port);
+  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
+  return ports;
+}
+
+/** Polls until `probe` gives a value; fails with `what` after the deadline. */
+export async function eventually<T>(
+  what: string,
+  probe: () => Promise<T | undefined | false>,
+  timeoutMs = 20_000,
+): Promise<T> {
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined && value !== false) return value;
+    if (performance.now() > deadline) throw new Error(`not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+export interface NodeProcess {
+  readonly id: number;
+  readonly child: ChildProcess;
+  readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
+  output: string;
+}
+
+export class Cluster {
+  readonly dir: string;
+  readonly ports: readonly number[];
+  readonly nodesFile: string;
+  readonly processes = new Map<number, NodeProcess>();
+
+  private constructor(dir: string, ports: readonly number[]) {
+    this.dir = dir;
+    this.ports = ports;
+    this.nodesFile = path.join(dir, "nodes.conf");
+  }
+
+  /** @param options extra lines of the node list, such as `snapshotLogBytes=65536`. */
+  static async create(size: number, options: readonly string[] = []): Promise<Cluster> {
+    const dir = await mkdtemp(path.join(tmpdir(), "kv-cluster-"));
+    const cluster = new Cluster(dir, await freePorts(size));
+    const nodes = cluster.ports.map((port, id) => `node${id}ip=127.0.0.1\nnode${id}port=${port}`);
+    await writeFile(cluster.nodesFile, [...nodes, ...options, ""].join("\n"));
+    return cluster;
+  }
+
+  get nodes(): { host: string; port: number }[] {
+    return this.ports.map((port) => ({ host: "127.0.0.1", port }));
+  }
+
+  start(id: number): NodeProcess {
+    const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
+    args.push("--data-dir", path.join(this.dir, "data"), "--log-level", "info");
+    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
+      child.once("exit", (code, signal) => resolve({ code, signal })),
+    );
+    const node: NodeProcess = { id, child, exited, output: "" };
+    const keep = (chunk: Buffer): void => {
+      node.output = (node.output + chunk.toString()).slice(-20_000);
+    };
+    child.stdout!.on("data", keep);
+    child.stderr!.on("data", keep);
+    this.processes.set(id, node);
+    return node;
+  }
+
+  startAll(): void {
+    for (let id = 0; id < this.ports.length; id++) this.start(id);
+  }
+
+  /** Sends `signal` and waits for the end of the process. */
+  async stop(id: number, signal: NodeJS.Signals): Promise<void> {
+    const node = this.processes.get(id);
+    if (node === undefined) return;
+    node.child.kill(signal);
+    if (signal === "SIGKILL") node.child.kill("SIGCONT");
+    await node.exited;
+    this.processes.delete(id);
+  }
+
+  async destroy(): Promise<void> {
+    await Promise.all([...this.processes.keys()].map((id) => this.stop(id, "SIGKILL")));
+    await rm(this.dir, { recursive: true, force: true });
+  }
+}
