@@ -106,6 +106,35 @@ export const storageDefaults: StorageOptions = {
   recordBytesMax: 32 * MiB,
 };
 
+/** How the data directory is written; nothing that shows on disk. */
+export interface StorageTuning {
+  /** A buffer for a batch that grew beyond this is not kept for the next one. */
+  readonly bufferBytesKept: number;
+  /** A batch of more bytes is written beside the event loop rather than in it. */
+  readonly writeInlineBytesMax: number;
+  /**
+   * The event loop waits for a sync while batches are no larger than this and syncs no slower, on
+   * average; beyond it the sync runs beside it.
+   */
+  readonly syncInlineEntriesMax: number;
+  readonly syncInlineBytesMax: number;
+  readonly syncInlineMsMax: number;
+  /** Bytes of a snapshot gathered before they are written. */
+  readonly snapshotBufferBytes: number;
+  /** Bytes of a snapshot written between two syncs. */
+  readonly snapshotSyncBytes: number;
+}
+
+export const storageTuningDefaults: StorageTuning = {
+  bufferBytesKept: 4 * MiB,
+  writeInlineBytesMax: 1 * MiB,
+  syncInlineEntriesMax: 8,
+  syncInlineBytesMax: 64 * KiB,
+  syncInlineMsMax: 1,
+  snapshotBufferBytes: 256 * KiB,
+  snapshotSyncBytes: 8 * MiB,
+};
+
 /** The key-value service. */
 export interface KvOptions {
   /** Bytes of log after which a snapshot is taken; -1: never (the original's `maxRaftState`). */
@@ -174,3 +203,11 @@ export const clerkDefaults: ClerkOptions = {
 
 /** Bytes of a node list; a larger file is none. */
 export const nodeListBytesMax = 1 * MiB;
+
+/** What the Clerk knows of a request's size before it is encoded. */
+export const clerkLimits = {
+  /** Everything in a request but key and value: tags, lengths, ids, the RpcHeader. */
+  requestOverheadBytes: 256,
+  /** A node of the original never takes a larger request. */
+  revision1RequestBytesMax: 60_000,
+} as const;

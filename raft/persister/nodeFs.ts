@@ -1,0 +1,123 @@
+/** `StorageFs` on the real file system. */
+import * as fs from "node:fs";
+import { dirname, resolve } from "node:path";
+import { promisify } from "node:util";
+import { lockDirectory } from "./dirLock.js";
+import { systemError } from "./storageError.js";
+import type { StorageFile, StorageFs } from "./storageFs.js";
+
+const write = promisify(fs.write);
+const read = promisify(fs.read);
+const fstat = promisify(fs.fstat);
+const close = promisify(fs.close);
+const openFd = promisify(fs.open);
+
+const flags = { read: "r", update: "r+", create: "w+" } as const;
+
+/** Runs one operation and translates its failure. */
+async function attempt<T>(doing: string, path: string, operation: () => Promise<T>): Promise<T> {
+  try {
+    return await operation();
+  } catch (error) {
+    throw systemError(error, doing, path);
+  }
+}
+
+class NodeFile implements StorageFile {
+  readonly path: string;
+  private readonly fd: number;
+
+  constructor(path: string, fd: number) {
+    this.path = path;
+    this.fd = fd;
+  }
+
+  writeSync(bytes: Uint8Array, position: number): void {
+    try {
+      let done = 0;
+      while (done < bytes.length) {
+        done += fs.writeSync(this.fd, bytes, done, bytes.length - done, position + done);
+      }
+    } catch (error) {
+      throw systemError(error, "write", this.path);
+    }
+  }
+
+  write(bytes: Uint8Array, position: number): Promise<void> {
+    return attempt("write", this.path, async () => {
+      let done = 0;
+      while (done < bytes.length) {
+        const left = bytes.length - done;
+        const { bytesWritten } = await write(this.fd, bytes, done, left, position + done);
+        done += bytesWritten;
+      }
+    });
+  }
+
+  read(into: Uint8Array, position: number): Promise<number> {
+    return attempt("read", this.path, async () => {
+      let done = 0;
+      while (done < into.length) {
+        const left = into.length - done;
+        const { bytesRead } = await read(this.fd, into, done, left, position + done);
+        if (bytesRead === 0) break;
+        done += bytesRead;
+      }
+      return done;
+    });
+  }
+
+  dataSyncSync(): void {
+    try {
+      fs.fdatasyncSync(this.fd);
+    } catch (error) {
+      throw systemError(error, "sync", this.path);
+    }
+  }
+
+  dataSync(done: (error: Error | null) => void): void {
+    fs.fdatasync(this.fd, (error) => {
+      done(error === null ? null : systemError(error, "sync", this.path));
+    });
+  }
+
+  size(): Promise<number> {
+    return attempt("stat", this.path, async () => (await fstat(this.fd)).size);
+  }
+
+  close(): Promise<void> {
+    return attempt("close", this.path, () => close(this.fd));
+  }
+}
+
+async function syncDirectory(path: string): Promise<void> {
+  const handle = await fs.promises.open(path, "r");
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A new directory lasts when the one that names it is synced, and so on upwards. */
+async function makeDirectory(path: string): Promise<void> {
+  const wanted = resolve(path);
+  const first = await fs.promises.mkdir(wanted, { recursive: true, mode: 0o700 });
+  if (first === undefined) return;
+  const top = dirname(resolve(first));
+  for (let parent = dirname(wanted); ; parent = dirname(parent)) {
+    await syncDirectory(parent);
+    if (parent === top) return;
+  }
+}
+
+export const nodeFs: StorageFs = {
+  makeDirectory: (path) => attempt("mkdir", path, () => makeDirectory(path)),
+  lock: (directory) => attempt("lock", directory, () => lockDirectory(directory)),
+  list: (directory) => attempt("list", directory, () => fs.promises.readdir(directory)),
+  open: (path, how) =>
+    attempt("open", path, async () => new NodeFile(path, await openFd(path, flags[how], 0o600))),
+  rename: (from, to) => attempt("rename", from, () => fs.promises.rename(from, to)),
+  unlink: (path) => attempt("unlink", path, () => fs.promises.unlink(path)),
+  syncDirectory: (path) => attempt("sync", path, () => syncDirectory(path)),
+};

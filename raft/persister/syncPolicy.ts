@@ -1,0 +1,50 @@
+/**
+ * Whether a batch is synced while the event loop waits, or beside it.
+ *
+ * Waiting saves two passes through the thread pool, which is 1.4 times the throughput with one
+ * caller; with hundreds it is the other way round, since what the loop could have done meanwhile
+ * is worth more (0.87 times). And on a slow disk waiting would hold up heartbeats.
+ */
+export interface SyncPolicy {
+  /** Whether to wait for the sync of a batch with so many entries. */
+  waits(entries: number, bytes: number): boolean;
+  /** A batch was written and synced in `ms`. */
+  observe(entries: number, ms: number): void;
+}
+
+export interface SyncPolicyOptions {
+  /** Entries a batch, averaged, up to which the loop waits. */
+  readonly syncInlineEntriesMax: number;
+  /** Time of a sync, averaged, up to which the loop waits. */
+  readonly syncInlineMsMax: number;
+  /** Bytes of a batch up to which the loop waits. */
+  readonly syncInlineBytesMax: number;
+}
+
+/** Weight of the newest batch in the averages. */
+const NEWEST = 1 / 8;
+
+export class AdaptiveSync implements SyncPolicy {
+  private readonly options: SyncPolicyOptions;
+  private entries = 0;
+  private ms = 0;
+
+  constructor(options: SyncPolicyOptions) {
+    this.options = options;
+  }
+
+  waits(entries: number, bytes: number): boolean {
+    const { syncInlineEntriesMax, syncInlineMsMax, syncInlineBytesMax } = this.options;
+    return (
+      this.entries <= syncInlineEntriesMax &&
+      entries <= 2 * syncInlineEntriesMax &&
+      this.ms <= syncInlineMsMax &&
+      bytes <= syncInlineBytesMax
+    );
+  }
+
+  observe(entries: number, ms: number): void {
+    this.entries += (entries - this.entries) * NEWEST;
+    this.ms += (ms - this.ms) * NEWEST;
+  }
+}
