@@ -84,8 +84,12 @@ export class LogRecovery {
     let before: Tail | null = null;
     let last: Tail | null = null;
     let newest: Tail | null = null;
+    let reading = this.readBytes(sequences[0]!);
     for (const sequence of sequences) {
-      const tail = await this.readSegment(sequence, before === null);
+      const bytes = await reading;
+      // The next is read while this one's checksums are computed.
+      if (sequence !== sequences.at(-1)) reading = this.readBytes(sequence + 1);
+      const tail = this.scan(sequence, bytes, before === null);
       if (tail.contentEnd > segmentHeaderBytes) {
         if (before !== null) this.mustBeSealed(before);
         newest = tail;
@@ -104,10 +108,9 @@ export class LogRecovery {
     return last;
   }
 
-  private async readSegment(sequence: number, isFirst: boolean): Promise<Tail> {
+  private scan(sequence: number, bytes: Uint8Array, isFirst: boolean): Tail {
     const { storageId, recordBytesMax } = this.options;
     const path = this.files.path(sequence);
-    const bytes = await this.readBytes(path);
     checkSegmentHeader(bytes, storageId, sequence, path);
     this.replay.beginSegment(bytes, path, isFirst);
     const identity = segmentIdentity(storageId, sequence);
@@ -120,7 +123,14 @@ export class LogRecovery {
     return { ...result, sequence, bytes, sealed, lastIndex: lastIndexOfSegment };
   }
 
-  private async readBytes(path: string): Promise<Uint8Array> {
+  private readBytes(sequence: number): Promise<Uint8Array> {
+    const reading = this.readFile(this.files.path(sequence));
+    // Whoever waits for it learns of a failure; it may be that nobody comes to that.
+    reading.catch(() => {});
+    return reading;
+  }
+
+  private async readFile(path: string): Promise<Uint8Array> {
     const file = await this.fs.open(path, "read");
     try {
       const size = await file.size();

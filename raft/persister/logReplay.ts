@@ -103,12 +103,15 @@ export class LogReplay {
       this.wrong(`entry ${first} comes where entry ${next} was expected`, record);
     }
     this.truncate(first);
+    const { buffer, byteOffset } = bytes;
     let at = payloadStart + entriesHeaderBytes;
     for (let i = 0; i < count; i++) {
       const commandAt = at + entryHeaderBytes;
       at = commandAt <= payloadEnd ? commandAt + getU32(bytes, commandAt - 4) : Infinity;
       if (at > payloadEnd) this.wrong("an entry ends after its record", record);
-      this.entries.push({ index: first + i, term, command: bytes.subarray(commandAt, at) });
+      // The constructor is a fifth faster than subarray, and restarts are measured by it.
+      const command = new Uint8Array(buffer, byteOffset + commandAt, at - commandAt);
+      this.entries.push({ index: first + i, term, command });
     }
     this.last = { index: first + count - 1, term };
     this.lastIndexOfSegment = Math.max(this.lastIndexOfSegment, this.last.index);

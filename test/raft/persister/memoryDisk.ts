@@ -1,0 +1,251 @@
+/**
+ * A disk in memory that behaves as badly as a real one may: at a crash it keeps any part of what
+ * was not synced, sector by sector, and any beginning of what was not synced in the directory.
+ * And it fails on demand.
+ */
+import { dirname } from "node:path";
+import { StorageError, systemError } from "../../../raft/persister/storageError.js";
+import type { StorageFile, StorageFs } from "../../../raft/persister/storageFs.js";
+
+const sectorBytes = 512;
+
+class Inode {
+  /** What a reader sees. */
+  bytes: Uint8Array<ArrayBuffer> = new Uint8Array();
+  /** What a crash leaves at least. */
+  durable: Uint8Array<ArrayBuffer> = new Uint8Array();
+  unsynced: { readonly position: number; readonly bytes: Uint8Array }[] = [];
+
+  write(bytes: Uint8Array, position: number): void {
+    this.bytes = overwrite(this.bytes, bytes, position);
+    this.unsynced.push({ position, bytes: bytes.slice() });
+  }
+
+  sync(writes: number): void {
+    for (const { position, bytes } of this.unsynced.splice(0, writes)) {
+      this.durable = overwrite(this.durable, bytes, position);
+    }
+  }
+
+  crash(keeps: () => boolean): void {
+    for (const { position, bytes } of this.unsynced) {
+      for (let at = 0; at < bytes.length;) {
+        const end = Math.min(at + sectorBytes - ((position + at) % sectorBytes), bytes.length);
+        if (keeps()) this.durable = overwrite(this.durable, bytes.subarray(at, end), position + at);
+        at = end;
+      }
+    }
+    this.unsynced = [];
+    this.bytes = this.durable.slice();
+  }
+}
+
+function overwrite(
+  old: Uint8Array<ArrayBuffer>,
+  bytes: Uint8Array,
+  position: number,
+): Uint8Array<ArrayBuffer> {
+  let target = old;
+  if (position + bytes.length > old.length) {
+    target = new Uint8Array(position + bytes.length);
+    target.set(old);
+  }
+  target.set(bytes, position);
+  return target;
+}
+
+type NameChange = { readonly path: string; readonly inode: Inode | null };
+
+export type Operation = "write" | "sync" | "read" | "open" | "rename" | "unlink" | "syncDirectory";
+/** Returns the errno with which the operation fails, or null. */
+export type Fault = (operation: Operation, path: string) => string | null;
+
+export class MemoryDisk {
+  fault: Fault = () => null;
+  /** `operation path`, in order. */
+  readonly calls: string[] = [];
+  /** Runs what an asynchronous sync does at its end; a test may hold it back. */
+  defer: (task: () => void) => void = setImmediate;
+
+  private names = new Map<string, Inode>();
+  private durableNames = new Map<string, Inode>();
+  private nameChanges: NameChange[] = [];
+  private readonly locked = new Set<string>();
+  private boots = 0;
+
+  /** The file system of a process; it dies with the next crash. */
+  mount(): StorageFs {
+    const boot = this.boots;
+    const alive = (operation: Operation, path: string): void => {
+      if (boot !== this.boots) throw systemError(errno("EIO"), "a dead process'", path);
+      this.calls.push(`${operation} ${path}`);
+      const code = this.fault(operation, path);
+      if (code !== null) throw systemError(errno(code), operation, path);
+    };
+    return {
+      makeDirectory: async () => {},
+      lock: async (directory) => {
+        if (this.locked.has(directory)) throw new StorageError("LOCKED", directory);
+        this.locked.add(directory);
+        return async () => {
+          if (boot === this.boots) this.locked.delete(directory);
+        };
+      },
+      list: async (directory) =>
+        [...this.names.keys()]
+          .filter((path) => dirname(path) === directory)
+          .map((path) => path.slice(directory.length + 1)),
+      open: async (path, how) => {
+        alive("open", path);
+        return new MemoryFile(path, this.inode(path, how), alive, (task) => this.defer(task));
+      },
+      rename: async (from, to) => {
+        alive("rename", from);
+        this.change(to, this.existing(from));
+        this.change(from, null);
+      },
+      unlink: async (path) => {
+        alive("unlink", path);
+        this.existing(path);
+        this.change(path, null);
+      },
+      syncDirectory: async (path) => {
+        alive("syncDirectory", path);
+        this.syncNames(this.nameChanges.length);
+      },
+    };
+  }
+
+  /** Power off. `keeps` decides about each sector and each change of a name. */
+  crash(keeps: () => boolean): void {
+    this.boots++;
+    this.locked.clear();
+    let kept = 0;
+    while (kept < this.nameChanges.length && keeps()) kept++;
+    this.syncNames(kept);
+    this.nameChanges = [];
+    this.names = new Map(this.durableNames);
+    for (const inode of new Set(this.names.values())) inode.crash(keeps);
+  }
+
+  /** As after a crash that lost nothing: the page cache survives a killed process. */
+  kill(): void {
+    this.crash(() => true);
+  }
+
+  paths(): string[] {
+    return [...this.names.keys()].sort((a, b) => (a < b ? -1 : 1));
+  }
+
+  /** A copy of what a file holds. */
+  contents(path: string): Uint8Array {
+    return this.existing(path).bytes.slice();
+  }
+
+  /** Puts other bytes in a file, durably; makes it when it is not there. */
+  replace(path: string, bytes: Uint8Array): void {
+    const inode = this.names.get(path) ?? new Inode();
+    inode.bytes = new Uint8Array(bytes);
+    inode.durable = new Uint8Array(bytes);
+    inode.unsynced = [];
+    this.names.set(path, inode);
+    this.durableNames.set(path, inode);
+  }
+
+  remove(path: string): void {
+    this.names.delete(path);
+    this.durableNames.delete(path);
+  }
+
+  private inode(path: string, how: "read" | "update" | "create"): Inode {
+    if (how !== "create") return this.existing(path);
+    const inode = new Inode();
+    this.change(path, inode);
+    return inode;
+  }
+
+  private existing(path: string): Inode {
+    const inode = this.names.get(path);
+    if (inode === undefined) throw systemError(errno("ENOENT"), "open", path);
+    return inode;
+  }
+
+  private change(path: string, inode: Inode | null): void {
+    apply(this.names, { path, inode });
+    this.nameChanges.push({ path, inode });
+  }
+
+  private syncNames(count: number): void {
+    for (const change of this.nameChanges.splice(0, count)) apply(this.durableNames, change);
+  }
+}
+
+class MemoryFile implements StorageFile {
+  readonly path: string;
+  private readonly inode: Inode;
+  private readonly alive: (operation: Operation, path: string) => void;
+  private readonly defer: (task: () => void) => void;
+
+  constructor(
+    path: string,
+    inode: Inode,
+    alive: (operation: Operation, path: string) => void,
+    defer: (task: () => void) => void,
+  ) {
+    this.path = path;
+    this.inode = inode;
+    this.alive = alive;
+    this.defer = defer;
+  }
+
+  writeSync(bytes: Uint8Array, position: number): void {
+    this.alive("write", this.path);
+    this.inode.write(bytes, position);
+  }
+
+  async write(bytes: Uint8Array, position: number): Promise<void> {
+    this.writeSync(bytes, position);
+  }
+
+  async read(into: Uint8Array, position: number): Promise<number> {
+    this.alive("read", this.path);
+    const part = this.inode.bytes.subarray(position, position + into.length);
+    into.set(part);
+    return part.length;
+  }
+
+  dataSyncSync(): void {
+    this.alive("sync", this.path);
+    this.inode.sync(this.inode.unsynced.length);
+  }
+
+  dataSync(done: (error: Error | null) => void): void {
+    // What is written while the sync is on its way is not part of it.
+    const writes = this.inode.unsynced.length;
+    this.defer(() => {
+      try {
+        this.alive("sync", this.path);
+        this.inode.sync(writes);
+      } catch (error) {
+        done(error as Error);
+        return;
+      }
+      done(null);
+    });
+  }
+
+  async size(): Promise<number> {
+    return this.inode.bytes.length;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function apply(names: Map<string, Inode>, { path, inode }: NameChange): void {
+  if (inode === null) names.delete(path);
+  else names.set(path, inode);
+}
+
+function errno(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}
