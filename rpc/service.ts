@@ -5,13 +5,17 @@
 import type { ByteWriter } from "./byteWriter.js";
 import type { MprpcController } from "./mprpcController.js";
 
-/** How one message type becomes bytes, and back. */
-export interface Codec<T> {
+/**
+ * How one message type becomes bytes, and back. `Init` is what may be encoded: with generated code
+ * a message whose fields are all optional.
+ */
+export interface Codec<T, Init = T> {
   /**
-   * Appends the message to `writer`.
-   * @throws RpcError with INVALID_ARGUMENT for an integer that is not a safe integer.
+   * Appends the message to `writer`. After an error the writer may hold a part of it.
+   * @throws RpcError with INVALID_ARGUMENT, which names the field, for a value that its type can't
+   * hold: an integer that is not a safe integer, above all.
    */
-  encode(message: T, writer: ByteWriter): void;
+  encode(message: Init, writer: ByteWriter): void;
   /**
    * Reads the whole of `bytes`. The `bytes` fields of the result may be views into it: whoever
    * keeps one longer than the call copies it.
@@ -47,7 +51,7 @@ export interface RpcService {
   /**
    * Runs one call. `done` must be called exactly once, now or later; when
    * `controller.failed()` holds by then, the caller gets that status and `response` is ignored.
-   * What this throws becomes the status INTERNAL.
+   * A thrown RpcError reaches the caller with its status and text, anything else as INTERNAL.
    */
   callMethod(
     method: MethodDescriptor,

@@ -1,0 +1,186 @@
+import protobuf from "protobufjs";
+import type { Module } from "./messages.js";
+import { fullNameOf, identifiersFor, type Schema } from "./schema.js";
+
+type Names = ReadonlyMap<protobuf.Type, string>;
+
+/** Least and greatest value of each integer type, as JavaScript source. */
+const integerRanges: Readonly<Record<string, string>> = {
+  int32: "min: -2147483648, max: 2147483647",
+  sint32: "min: -2147483648, max: 2147483647",
+  sfixed32: "min: -2147483648, max: 2147483647",
+  uint32: "min: 0, max: 4294967295",
+  fixed32: "min: 0, max: 4294967295",
+  int64: "min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER",
+  sint64: "min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER",
+  sfixed64: "min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER",
+  uint64: "min: 0, max: Number.MAX_SAFE_INTEGER",
+  fixed64: "min: 0, max: Number.MAX_SAFE_INTEGER",
+};
+
+const runtimeValues = "callUnary, defineCodec, settle, unimplemented";
+const runtimeTypes =
+  "CallOptions, Codec, MethodDescriptor, MprpcController, RpcChannel, RpcService, ServiceDescriptor";
+
+/** Codecs of all messages; descriptor, abstract service and stub of each service. */
+export function generateServices(schema: Schema, runtime: string): Module {
+  const names = identifiersFor(schema.messages);
+  const services = identifiersFor(schema.services);
+  const source = JSON.stringify(runtime);
+  const header = "// Made by mprpc-gen from .proto files. Changes are lost.\n";
+  const js = [
+    header,
+    `import { ${runtimeValues} } from ${source};\nimport * as messages from "./messages.js";\n`,
+    ...schema.messages.map((message) => codecJs(message, names)),
+  ];
+  const dts = [
+    header,
+    `import type { ${runtimeTypes} } from ${source};\nimport type * as messages from "./messages.js";\n`,
+    ...schema.messages.map((message) => codecDts(message, names)),
+  ];
+  for (const [service, name] of services) {
+    js.push(descriptorJs(service, name, names), serviceJs(service, name), stubJs(service, name));
+    dts.push(descriptorDts(service, name), serviceDts(service, name), stubDts(service, name));
+  }
+  return { js: js.join("\n"), dts: dts.join("\n") };
+}
+
+function codecJs(message: protobuf.Type, names: Names): string {
+  const name = names.get(message)!;
+  const fields = message.fieldsArray.map((field) => checkedField(field, names)).filter(Boolean);
+  return `const ${name}Fields = [${fields.map((field) => `\n  ${field},`).join("")}\n];
+export const ${name}Codec = defineCodec(
+  messages.${fullNameOf(message)}, "${fullNameOf(message)}", ${name}Fields);
+`;
+}
+
+/** The `CheckedField` of a field that can hold an integer; null for others, and for maps. */
+function checkedField(field: protobuf.Field, names: Names): string | null {
+  if (field.map) return null;
+  const range = integerRanges[field.type];
+  if (range !== undefined) return `{ name: "${field.name}", ${range} }`;
+  if (!(field.resolvedType instanceof protobuf.Type)) return null;
+  return `{ name: "${field.name}", fields: () => ${names.get(field.resolvedType)!}Fields }`;
+}
+
+function codecDts(message: protobuf.Type, names: Names): string {
+  return `export declare const ${names.get(message)!}Codec: Codec<${readType(message)}, ${initType(message)}>;`;
+}
+
+/** What decoding gives: every field has a value. */
+function readType(message: protobuf.Type): string {
+  return `messages.${fullNameOf(message)}`;
+}
+
+/** What may be encoded: every field may be left out. */
+function initType(message: protobuf.Type): string {
+  return `messages.${fullNameOf(message)}.$Properties`;
+}
+
+function requestOf(method: protobuf.Method): protobuf.Type {
+  return method.resolvedRequestType!;
+}
+
+function responseOf(method: protobuf.Method): protobuf.Type {
+  return method.resolvedResponseType!;
+}
+
+function descriptorJs(service: protobuf.Service, name: string, names: Names): string {
+  const methods = service.methodsArray.map(
+    (method, index) => `  ${method.name}: {
+    serviceName: "${service.name}", name: "${method.name}", index: ${index},
+    request: ${names.get(requestOf(method))!}Codec,
+    response: ${names.get(responseOf(method))!}Codec,
+  },\n`,
+  );
+  return `export const ${name}Methods = {
+${methods.join("")}};
+export const ${name}Descriptor = {
+  name: "${service.name}",
+  fullName: "${fullNameOf(service)}",
+  methods: Object.values(${name}Methods),
+};
+`;
+}
+
+function descriptorDts(service: protobuf.Service, name: string): string {
+  const methods = service.methodsArray.map(
+    (method) =>
+      `  readonly ${method.name}: MethodDescriptor<${initType(requestOf(method))}, ${readType(responseOf(method))}>;\n`,
+  );
+  return `/** The methods of ${name}, for \`RpcChannel.callMethod\`. */
+export declare const ${name}Methods: {
+${methods.join("")}};
+export declare const ${name}Descriptor: ServiceDescriptor;
+`;
+}
+
+function serviceJs(service: protobuf.Service, name: string): string {
+  const methods = service.methodsArray.map(
+    (method) => `  ${method.name}() {
+    return unimplemented("${service.name}", "${method.name}");
+  }\n`,
+  );
+  const cases = service.methodsArray.map(
+    (method, index) => `      case ${index}:
+        return settle(this.${method.name}(request, controller), controller, done);\n`,
+  );
+  return `export class ${name} {
+  get descriptor() {
+    return ${name}Descriptor;
+  }
+${methods.join("")}  callMethod(method, controller, request, done) {
+    switch (method.index) {
+${cases.join("")}      default:
+        return unimplemented("${service.name}", method.name);
+    }
+  }
+}
+`;
+}
+
+function serviceDts(service: protobuf.Service, name: string): string {
+  const methods = service.methodsArray.map((method) => {
+    const init = initType(responseOf(method));
+    return `${comment(method, "  ")}  abstract ${method.name}(request: ${readType(requestOf(method))}, controller: MprpcController): ${init} | Promise<${init}>;\n`;
+  });
+  return `${comment(service, "")}export declare abstract class ${name} implements RpcService {
+  get descriptor(): ServiceDescriptor;
+${methods.join("")}  callMethod(method: MethodDescriptor, controller: MprpcController, request: unknown, done: (response: unknown) => void): void;
+}
+`;
+}
+
+function stubJs(service: protobuf.Service, name: string): string {
+  const methods = service.methodsArray.map(
+    (method) => `  ${method.name}(request, options) {
+    return callUnary(this.channel, ${name}Methods.${method.name}, request, options);
+  }\n`,
+  );
+  return `export class ${name}_Stub {
+  constructor(channel) {
+    this.channel = channel;
+  }
+${methods.join("")}}
+`;
+}
+
+function stubDts(service: protobuf.Service, name: string): string {
+  const methods = service.methodsArray.map(
+    (method) =>
+      `${comment(method, "  ")}  ${method.name}(request: ${initType(requestOf(method))}, options?: MprpcController | CallOptions): Promise<${readType(responseOf(method))}>;\n`,
+  );
+  return `/** Calls ${name} through a channel; each method rejects with RpcError. */
+export declare class ${name}_Stub {
+  constructor(channel: RpcChannel);
+  readonly channel: RpcChannel;
+${methods.join("")}}
+`;
+}
+
+function comment(object: protobuf.ReflectionObject, indent: string): string {
+  if (object.comment === null) return "";
+  const lines = object.comment.replaceAll("*/", "* /").split("\n");
+  if (lines.length === 1) return `${indent}/** ${lines[0]} */\n`;
+  return `${indent}/**\n${lines.map((line) => `${indent} * ${line}\n`).join("")}${indent} */\n`;
+}

@@ -1,0 +1,127 @@
+import protobuf from "protobufjs/minimal.js";
+
+const TWO_32 = 4_294_967_296;
+
+// protobufjs reads this when generated classes are made, and so it must happen before they are
+// loaded: without it their 64-bit fields are objects of the `long` package, which it finds by itself.
+Reflect.set(protobuf.util, "Long", undefined);
+protobuf.configure();
+
+/** What is used of protobufjs's reader; by its own types its 64-bit integers are never numbers. */
+interface PlainReader {
+  buf: Uint8Array;
+  pos: number;
+  len: number;
+  view: DataView | null;
+  tag(): number;
+  raw(start: number, end: number): Uint8Array;
+  fixed32(): number;
+  int64(): number;
+  uint64(): number;
+  sint64(): number;
+  fixed64(): number;
+  sfixed64(): number;
+}
+const className: string = "Reader";
+const PlainReader: new (bytes: Uint8Array) => PlainReader = Reflect.get(protobuf, className);
+
+/**
+ * protobufjs's reader with 64-bit integers as plain numbers, whatever `long` package is about. It
+ * throws RangeError for a value that a number can't hold exactly, where the original rounds.
+ */
+export class MessageReader extends PlainReader {
+  /** The last tag that was read, for error messages. */
+  lastTag = 0;
+  #low = 0;
+  #high = 0;
+
+  /** Starts over with other bytes. */
+  open(bytes: Uint8Array): this {
+    this.buf = bytes;
+    this.pos = 0;
+    this.len = bytes.length;
+    this.view = null;
+    return this;
+  }
+
+  override tag(): number {
+    this.lastTag = super.tag();
+    return this.lastTag;
+  }
+
+  override raw(start: number, end: number): Uint8Array {
+    return this.buf.subarray(start, end);
+  }
+
+  override int64(): number {
+    // Most integers are small: they need no halves.
+    const byte = this.buf[this.pos]!;
+    if (byte < 0x80 && this.pos < this.len) {
+      this.pos++;
+      return byte;
+    }
+    this.#readVarint64();
+    return this.#signed();
+  }
+
+  override uint64(): number {
+    this.#readVarint64();
+    return this.#unsigned();
+  }
+
+  override sint64(): number {
+    this.#readVarint64();
+    const sign = -(this.#low & 1);
+    const low = ((this.#low >>> 1) | (this.#high << 31)) ^ sign;
+    this.#high = ((this.#high >>> 1) ^ sign) >>> 0;
+    this.#low = low >>> 0;
+    return this.#signed();
+  }
+
+  override fixed64(): number {
+    this.#low = this.fixed32();
+    this.#high = this.fixed32();
+    return this.#unsigned();
+  }
+
+  override sfixed64(): number {
+    this.#low = this.fixed32();
+    this.#high = this.fixed32();
+    return this.#signed();
+  }
+
+  #unsigned(): number {
+    return safe(this.#high * TWO_32 + this.#low);
+  }
+
+  #signed(): number {
+    return safe((this.#high | 0) * TWO_32 + this.#low);
+  }
+
+  /** Fills the two halves; bits beyond the 64th are dropped, as everywhere in protobuf. */
+  #readVarint64(): void {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.pos >= this.len) throw new RangeError("a varint goes on beyond the end");
+      const byte = this.buf[this.pos++]!;
+      const bits = byte & 0x7f;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else high |= bits << (shift - 32);
+      if (byte < 0x80) {
+        this.#low = low >>> 0;
+        this.#high = high >>> 0;
+        return;
+      }
+    }
+    throw new RangeError("a varint is longer than ten bytes");
+  }
+}
+
+function safe(value: number): number {
+  if (!Number.isSafeInteger(value)) throw new RangeError("an integer is beyond 2^53");
+  return value;
+}

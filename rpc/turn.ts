@@ -1,0 +1,70 @@
+type Task = () => void;
+
+/** Tasks run in one turn before the event loop gets its share; the rest waits for the next. */
+const tasksPerTurnMax = 16_384;
+
+/**
+ * Collects what is to happen at the end of this turn of the event loop, when all sockets that had
+ * something to read have been read: first the work, and all that it brings about; then the flushes,
+ * which write what the work has gathered, once a socket.
+ *
+ *     data events ─► work() ─► setImmediate ─► work ... work ─► flush ... flush
+ *                                  ▲             │ more work
+ *                                  └─ too much ──┘
+ */
+export class Turn {
+  #work: Task[] = [];
+  #flushes: Task[] = [];
+  #scheduled = false;
+
+  /** Runs `task` once, at the end of this turn. Work that work adds still runs in the same turn. */
+  work(task: Task): void {
+    this.#work.push(task);
+    this.#schedule();
+  }
+
+  /** Runs `task` once, after the work of this turn. */
+  flush(task: Task): void {
+    this.#flushes.push(task);
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(this.#run);
+  }
+
+  readonly #run = (): void => {
+    const done = runUpTo(this.#work, tasksPerTurnMax);
+    this.#work = this.#work.slice(done);
+    const flushes = this.#flushes;
+    this.#flushes = [];
+    runUpTo(flushes, Infinity);
+    this.#scheduled = false;
+    if (this.#work.length > 0 || this.#flushes.length > 0) this.#schedule();
+  };
+}
+
+/** Runs tasks from the front, those added meanwhile included; returns how many ran. */
+function runUpTo(tasks: readonly Task[], count: number): number {
+  let done = 0;
+  while (done < tasks.length && done < count) {
+    try {
+      tasks[done++]!();
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+  return done;
+}
+
+/** Lets `error` surface as an uncaught exception without stopping whoever runs now. */
+export function throwLater(error: unknown): void {
+  queueMicrotask(() => {
+    throw error;
+  });
+}
+
+/** The one of this process. */
+export const turn = new Turn();
