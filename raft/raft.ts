@@ -103,7 +103,10 @@ export class Raft {
   private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
   private commitIndex = 0;
   private nextApply = 1;
+  /** The newest snapshot on disk. */
   private newestSnapshot: SnapshotMeta = { index: 0, term: 0 };
+  /** The newest one that went through `applyChan`. */
+  private newestSnapshotHandedUp: SnapshotMeta = { index: 0, term: 0 };
   private snapshotting: Promise<void> | null = null;
 
   constructor(config: RaftConfig = {}) {
@@ -246,9 +249,14 @@ export class Raft {
     };
   }
 
-  /** Whether `peerCount` nodes are known and this one is running; requests before that are refused. */
+  /** Between `init` and `stop`; requests of other nodes are refused outside of it. */
   get isRunning(): boolean {
     return this.state === "running";
+  }
+
+  /** The leader's id plus 1, or 0: what the wire calls LeaderHint. */
+  get leaderHint(): number {
+    return this.state === "running" ? this.core.currentLeader + 1 : 0;
   }
 
   get clusterSize(): number {
@@ -453,8 +461,6 @@ export class Raft {
     }
     applyChan.flush();
   }
-
-  private newestSnapshotHandedUp: SnapshotMeta = { index: 0, term: 0 };
 
   private handUpSnapshot(meta: SnapshotMeta): void {
     this.noteSnapshot(meta);

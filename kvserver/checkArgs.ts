@@ -1,0 +1,44 @@
+import { replicated } from "../config/options.js";
+import type { raftKVRpcProctoc } from "../proto/index.js";
+
+const put = new TextEncoder().encode("Put");
+const append = new TextEncoder().encode("Append");
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
+/** Which operation `PutAppendArgs.Op` names, or null. */
+export function operationOf(op: Uint8Array): "Put" | "Append" | null {
+  if (equal(op, put)) return "Put";
+  return equal(op, append) ? "Append" : null;
+}
+
+/*
+ * Each check returns what is wrong with a request, in words for its caller, or null. They look at
+ * nothing but the request, so that a node's state never decides whether a request is well formed.
+ */
+
+export function checkKey(key: Uint8Array, keyBytesMax: number): string | null {
+  if (key.length <= keyBytesMax) return null;
+  return `the key has ${key.length} bytes; keyBytesMax is ${keyBytesMax}`;
+}
+
+export function checkClientId(clientId: Uint8Array): string | null {
+  if (clientId.length <= replicated.clientIdBytesMax) return null;
+  return `the ClientId has ${clientId.length} bytes; the limit is ${replicated.clientIdBytesMax}`;
+}
+
+export function checkPutAppend(
+  args: raftKVRpcProctoc.PutAppendArgs,
+  keyBytesMax: number,
+): string | null {
+  const { RequestId: id, FirstUnfinished: first } = args;
+  if (operationOf(args.Op) === null) return 'Op is neither "Put" nor "Append"';
+  if (args.Value.length > replicated.valueBytesMax)
+    return `the value has ${args.Value.length} bytes; the limit is ${replicated.valueBytesMax}`;
+  if (id < 0 || first < 0) return "RequestId or FirstUnfinished is negative";
+  if (first > 0 && id >= first + replicated.sessionWindowMax)
+    return `RequestId ${id} is ${replicated.sessionWindowMax} or more past FirstUnfinished ${first}`;
+  return checkKey(args.Key, keyBytesMax) ?? checkClientId(args.ClientId);
+}

@@ -1,0 +1,324 @@
+import { kvDefaults, raftDefaults, type KvOptions, type RaftOptions } from "../config/options.js";
+import { silentLogger, type Logger } from "../config/logger.js";
+import { kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
+import { ApplyChan } from "../raft/applyChan.js";
+import type { CommandMsg, SnapshotMsg } from "../raft/applyMsg.js";
+import { entryOverheadBytes, type SoftState } from "../raft/core/index.js";
+import { realEnvironment, type RaftEnvironment } from "../raft/environment.js";
+import type { Persister, SnapshotReader } from "../raft/persister/persister.js";
+import { Raft } from "../raft/raft.js";
+import type { RaftPeer } from "../raft/raftPeer.js";
+import type { MprpcController } from "../rpc/mprpcController.js";
+import type { MethodDescriptor, RpcService } from "../rpc/service.js";
+import { RpcStatus } from "../rpc/status.js";
+import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
+import { Err, errBytes } from "./err.js";
+import { LegacyWaits } from "./legacyWaits.js";
+import { LogClock } from "./logClock.js";
+import { encodeOp, type Op } from "./opCodec.js";
+import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
+import { restoreState } from "./stateRestore.js";
+import { captureState } from "./stateSnapshot.js";
+import { WaitApplyCh } from "./waitApplyCh.js";
+
+export interface KvServerConfig {
+  readonly options?: Partial<KvOptions>;
+  readonly raftOptions?: Partial<RaftOptions>;
+  readonly environment?: RaftEnvironment;
+  readonly log?: Logger;
+  /** Shown by Status. */
+  readonly version?: string;
+}
+
+type Done = (response: unknown) => void;
+type PutAppendArgs = raftKVRpcProctoc.PutAppendArgs;
+type GetArgs = raftKVRpcProctoc.GetArgs;
+type OpenSessionArgs = raftKVRpcProctoc.OpenSessionArgs;
+
+interface PendingRead {
+  readonly index: number;
+  readonly serve: () => void;
+}
+
+const snapshotReadBytes = 256 * 1024;
+/** Of the bytes that trigger a snapshot, the part that may stay as trailing log. */
+const trailingShare = 1 / 4;
+const empty = new Uint8Array(0);
+
+/**
+ * The key-value service of one node: linearizable Get, and PutAppend exactly once for each session.
+ *
+ *     PutAppend -> Raft.start -> log -> applyChan -> KvStateMachine -> waitApplyCh[index] -> reply
+ *     Get       -> Raft.readIndex -> applied that far? -> KvStateMachine -> reply
+ */
+export class KvServer implements RpcService {
+  readonly descriptor = kvServerRpcDescriptor;
+  readonly raft: Raft;
+  /** Called once when the node can't go on; nothing is answered after it. */
+  onFailure: (error: Error) => void = () => {};
+  private readonly options: KvOptions;
+  private readonly log: Logger;
+  private readonly version: string;
+  private readonly applyChan: ApplyChan;
+  private readonly waitApplyCh = new WaitApplyCh<ApplyResult>();
+  private readonly clock: LogClock;
+  private readonly legacyWaits: LegacyWaits;
+  private machine = new KvStateMachine();
+  private reads: PendingRead[] = [];
+  private lastApplied = 0;
+  private bytesSinceSnapshot = 0;
+  private snapshotting = false;
+  private applying: Promise<void> = Promise.resolve();
+  private persister: Persister | null = null;
+
+  constructor(config: KvServerConfig = {}) {
+    const environment = config.environment ?? realEnvironment;
+    this.options = { ...kvDefaults, ...config.options };
+    this.log = config.log ?? silentLogger;
+    this.version = config.version ?? "";
+    this.applyChan = new ApplyChan({ ...raftDefaults, ...config.raftOptions });
+    this.clock = new LogClock(() => environment.now());
+    this.legacyWaits = new LegacyWaits(environment, this.options.consensusTimeoutMs);
+    this.raft = new Raft({
+      options: config.raftOptions ?? {},
+      environment,
+      log: this.log,
+      noop: this.noop(),
+    });
+    this.raft.onSoftState = (state) => this.roleChanged(state);
+    this.raft.onFailure = (error) => this.onFailure(error);
+  }
+
+  /** Recovers from `persister` and takes part in the cluster. `peers[me]` is null. */
+  start(peers: readonly (RaftPeer | null)[], me: number, persister: Persister): void {
+    this.persister = persister;
+    this.applying = this.applyAll().catch((error: unknown) => this.onFailure(error as Error));
+    this.raft.init(peers, me, persister, this.applyChan);
+  }
+
+  /** Ends everything; requests under way are answered as after a loss of leadership. */
+  async stop(): Promise<void> {
+    await this.raft.stop();
+    this.applyChan.close();
+    await this.applying;
+    this.waitApplyCh.loseAll();
+    this.legacyWaits.stop();
+  }
+
+  callMethod(
+    method: MethodDescriptor,
+    controller: MprpcController,
+    request: unknown,
+    done: Done,
+  ): void {
+    switch (method.name) {
+      case "PutAppend":
+        return this.PutAppend(request as PutAppendArgs, controller, done);
+      case "Get":
+        return this.Get(request as GetArgs, controller, done);
+      case "OpenSession":
+        return this.OpenSession(request as OpenSessionArgs, controller, done);
+      case "Status":
+        return done(this.status());
+      default:
+        return refuse(controller, done, RpcStatus.UNIMPLEMENTED, `no method ${method.name}`);
+    }
+  }
+
+  // --- the methods of kvServerRpc
+
+  private PutAppend(args: PutAppendArgs, controller: MprpcController, done: Done): void {
+    const wrong = checkPutAppend(args, this.options.keyBytesMax);
+    if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    if (!this.raft.getState().isLeader) return this.answerWrongLeader(done);
+    const known = this.machine.lookupResult(args.ClientId, args.RequestId, args.FirstUnfinished);
+    if (known !== undefined) return done({ Err: errBytes(known.err), LeaderHint: 0 });
+    this.propose(
+      {
+        operation: operationOf(args.Op)!,
+        key: args.Key,
+        value: args.Value,
+        clientId: args.ClientId,
+        requestId: args.RequestId,
+        firstUnfinished: args.FirstUnfinished,
+        logTimeMs: this.clock.timeMs,
+      },
+      controller,
+      done,
+    );
+  }
+
+  private OpenSession(args: OpenSessionArgs, controller: MprpcController, done: Done): void {
+    const wrong =
+      args.ClientId.length === 0 ? "the ClientId is empty" : checkClientId(args.ClientId);
+    if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    this.propose(
+      {
+        operation: "OpenSession",
+        key: empty,
+        value: empty,
+        clientId: args.ClientId,
+        requestId: 0,
+        firstUnfinished: 0,
+        logTimeMs: this.clock.timeMs,
+      },
+      controller,
+      done,
+    );
+  }
+
+  private Get(args: GetArgs, controller: MprpcController, done: Done): void {
+    const wrong = checkKey(args.Key, this.options.keyBytesMax);
+    if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    this.raft.readIndex((index) => {
+      if (index < 0) this.answerWrongLeader(done);
+      else if (index <= this.lastApplied) this.answerGet(args.Key, done);
+      else this.reads.push({ index, serve: () => this.answerGet(args.Key, done) });
+    });
+  }
+
+  private answerGet(key: Uint8Array, done: Done): void {
+    const value = this.machine.get(key);
+    const err = value === undefined ? Err.noKey : Err.ok;
+    done({ Err: errBytes(err), Value: value ?? empty, LeaderHint: 0 });
+  }
+
+  private answerWrongLeader(done: Done): void {
+    done({ Err: errBytes(Err.wrongLeader), LeaderHint: this.raft.leaderHint });
+  }
+
+  private propose(op: Op, controller: MprpcController, done: Done): void {
+    const started = this.raft.start(encodeOp(op, this.options.commandCodec));
+    const legacy = controller.revision === 1;
+    if (started.overloaded && !legacy)
+      return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, "too many uncommitted bytes");
+    if (started.index < 0) return this.answerWrongLeader(done);
+    const answer = legacy ? this.legacyWaits.once(done, () => this.answerWrongLeader(done)) : done;
+    this.waitApplyCh.add(started.index, {
+      term: started.term,
+      applied: ({ err }) => answer({ Err: errBytes(err), LeaderHint: 0 }),
+      lost: () => {
+        // A revision-1 client knows one word for "ask another node"; ours is told that the write
+        // may still be applied.
+        if (legacy) this.answerWrongLeader(answer);
+        else refuse(controller, done, RpcStatus.UNAVAILABLE, "leadership was lost meanwhile");
+      },
+    });
+  }
+
+  private status(): raftKVRpcProctoc.StatusReply.$Properties {
+    const raft = this.raft.status();
+    return {
+      NodeId: this.raft.id,
+      Role: raft.role,
+      Term: raft.term,
+      LeaderHint: raft.leader + 1,
+      CommitIndex: raft.commitIndex,
+      LastApplied: this.lastApplied,
+      LastLogIndex: raft.lastLogIndex,
+      SnapshotIndex: raft.snapshotIndex,
+      LogBytes: this.persister?.logBytes ?? 0,
+      Keys: this.machine.keyCount,
+      Sessions: this.machine.sessionCount,
+      Version: this.version,
+      ProcessId: process.pid,
+      Peers: raft.followers.map(({ id, matchIndex, nextIndex, state }) => ({
+        NodeId: id,
+        MatchIndex: matchIndex,
+        NextIndex: nextIndex,
+        State: state,
+      })),
+    };
+  }
+
+  // --- the state machine
+
+  /** The command with which a leader opens its term; the original can't apply an empty one. */
+  private noop(): Uint8Array {
+    if (this.options.commandCodec === "compact") return empty;
+    const nothing = { key: empty, value: empty, clientId: empty, requestId: 0 };
+    return encodeOp({ operation: "Get", ...nothing, firstUnfinished: 0, logTimeMs: 0 }, "boost");
+  }
+
+  private roleChanged(state: SoftState): void {
+    if (state.role === "leader") this.clock.lead(this.machine.logTimeMs);
+    else this.waitApplyCh.loseAll();
+  }
+
+  private async applyAll(): Promise<void> {
+    for (;;) {
+      const batch = await this.applyChan.popBatch();
+      if (batch === null) return;
+      for (const message of batch) {
+        if (message.commandValid) this.applyCommand(message);
+        else await this.installSnapshot(message);
+      }
+      this.serveReads();
+    }
+  }
+
+  private applyCommand({ command, commandIndex, commandTerm }: CommandMsg): void {
+    // A snapshot can be newer than the message that announced it.
+    if (commandIndex <= this.lastApplied) return;
+    const result = this.machine.apply(command, commandIndex);
+    this.lastApplied = commandIndex;
+    this.bytesSinceSnapshot += command.length + entryOverheadBytes;
+    this.waitApplyCh.applied(commandIndex, commandTerm, result);
+    const { snapshotLogBytes } = this.options;
+    if (snapshotLogBytes >= 0 && this.bytesSinceSnapshot >= snapshotLogBytes) this.takeSnapshot();
+  }
+
+  private serveReads(): void {
+    let count = 0;
+    while (count < this.reads.length && this.reads[count]!.index <= this.lastApplied) count++;
+    if (count === 0) return;
+    for (const read of this.reads.splice(0, count)) read.serve();
+  }
+
+  /** Captures the state as of now, and writes it out while everything goes on. */
+  private takeSnapshot(): void {
+    if (this.snapshotting) return;
+    this.snapshotting = true;
+    this.bytesSinceSnapshot = 0;
+    const trailing = {
+      entriesMax: this.options.trailingEntries,
+      bytesMax: this.options.snapshotLogBytes * trailingShare,
+    };
+    const capture = captureState(this.machine);
+    this.raft
+      .snapshot(this.lastApplied, capture, trailing)
+      .catch((error: unknown) => this.log.error({ err: error }, "taking a snapshot failed"))
+      .finally(() => {
+        capture.close();
+        this.snapshotting = false;
+      });
+  }
+
+  private async installSnapshot(message: SnapshotMsg): Promise<void> {
+    const { snapshotIndex, snapshotTerm } = message;
+    if (!this.raft.condInstallSnapshot(snapshotTerm, snapshotIndex)) return;
+    const reader = await message.open();
+    try {
+      const restored = await restoreState(readAll(reader));
+      this.machine = restored;
+      this.lastApplied = reader.meta.index;
+      this.bytesSinceSnapshot = 0;
+      this.log.info({ ...reader.meta, keys: restored.keyCount }, "snapshot installed");
+    } finally {
+      await reader.close();
+    }
+  }
+}
+
+async function* readAll(reader: SnapshotReader): AsyncGenerator<Uint8Array> {
+  for (let offset = 0; offset < reader.size;) {
+    const chunk = await reader.read(offset, snapshotReadBytes);
+    offset += chunk.length;
+    yield chunk;
+  }
+}
+
+function refuse(controller: MprpcController, done: Done, status: RpcStatus, text: string): void {
+  controller.setFailed(text, status);
+  done(null);
+}

@@ -1,0 +1,112 @@
+import { mkdir } from "node:fs/promises";
+import path from "node:path";
+import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
+import { WalPersister } from "../raft/persister/walPersister.js";
+import { RaftRpcUtil } from "../raft/raftRpcUtil.js";
+import { RaftService } from "../raft/raftService.js";
+import { RpcProvider } from "../rpc/rpcProvider.js";
+import { turn } from "../rpc/turn.js";
+import { KvServer } from "./kvServer.js";
+
+export interface NodeConfig {
+  readonly nodeList: MprpcConfig;
+  /** Position in the node list. */
+  readonly id: number;
+  /** The folder of all nodes; this one's files are in `node<id>` there. */
+  readonly dataDir: string;
+  readonly settings: Settings;
+  readonly log: Logger;
+  readonly version: string;
+}
+
+/** How long a stopping node waits for another one to take over leadership, in ms. */
+const handoverMsMax = 500;
+/** How long calls in flight may take to end when a node stops, in ms. */
+const closeGraceMs = 1_000;
+
+/** One whole node: data directory, Raft, key-value service and the port that serves both. */
+export class KvNode {
+  readonly kvServer: KvServer;
+  /** Called once when the node can't go on; the process should end. */
+  onFailure: (error: Error) => void = () => {};
+  private readonly provider: RpcProvider;
+  private readonly persister: WalPersister;
+  private stopping: Promise<void> | null = null;
+
+  private constructor(kvServer: KvServer, provider: RpcProvider, persister: WalPersister) {
+    this.kvServer = kvServer;
+    this.provider = provider;
+    this.persister = persister;
+    kvServer.onFailure = (error) => this.onFailure(error);
+  }
+
+  /**
+   * Recovers the node's data and begins to serve.
+   * @throws StorageError when the data directory can't be used, RpcError when the port can't.
+   */
+  static async start(config: NodeConfig): Promise<KvNode> {
+    const { nodeList, id, dataDir, settings, log, version } = config;
+    const directory = path.join(dataDir, `node${id}`);
+    await mkdir(dataDir, { recursive: true });
+    const persister = await WalPersister.open(directory, {
+      ...settings.storage,
+      nodeId: id,
+      schedule: (task) => turn.work(task),
+      log: (message) => log.warn({ node: id }, message),
+    });
+    const kvServer = new KvServer({
+      options: settings.kv,
+      raftOptions: settings.raft,
+      log,
+      version,
+    });
+    const provider = new RpcProvider(settings.rpc);
+    const node = new KvNode(kvServer, provider, persister);
+    try {
+      await node.serve(nodeList, id, settings);
+    } catch (error) {
+      await node.stop();
+      throw error;
+    }
+    return node;
+  }
+
+  /** Hands leadership over, finishes what is in flight, and closes everything. */
+  async stop(): Promise<void> {
+    this.stopping ??= this.shutDown();
+    return this.stopping;
+  }
+
+  private async serve(nodeList: MprpcConfig, id: number, settings: Settings): Promise<void> {
+    const me = nodeList.nodes[id]!;
+    this.provider.notifyService(new RaftService(this.kvServer.raft));
+    this.provider.notifyService(this.kvServer);
+    // The port first: while it can't be had, nothing of this node must reach the others.
+    await this.provider.run(me.host, me.port);
+    const peers = nodeList.nodes.map(({ host, port }, peer) =>
+      peer === id ? null : new RaftRpcUtil({ host, port, rpc: settings.rpc, raft: settings.raft }),
+    );
+    this.kvServer.start(peers, id, this.persister);
+  }
+
+  private async shutDown(): Promise<void> {
+    await this.handOver();
+    await this.provider.close(closeGraceMs);
+    await this.kvServer.stop();
+    await this.persister.close();
+  }
+
+  /** A cluster whose leader just goes is without one for an election timeout. */
+  private async handOver(): Promise<void> {
+    const { raft } = this.kvServer;
+    if (!raft.transferLeadership()) return;
+    const until = performance.now() + handoverMsMax;
+    while (raft.getState().isLeader && performance.now() < until)
+      await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+}
+
+export function describeNode(nodeList: MprpcConfig, id: number): string {
+  const { host, port } = nodeList.nodes[id]!;
+  return `node ${id} on ${formatAddress(host, port)}`;
+}

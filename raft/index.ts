@@ -1,0 +1,10 @@
+export { ApplyChan, type ApplyChanLimits } from "./applyChan.js";
+export type { ApplyMsg, CommandMsg, SnapshotMsg } from "./applyMsg.js";
+export type { RaftEnvironment } from "./environment.js";
+export type { Persister, SnapshotReader, SnapshotWriter } from "./persister/persister.js";
+export { StorageError } from "./persister/storageError.js";
+export { WalPersister, type WalPersisterOptions } from "./persister/walPersister.js";
+export { Raft, type RaftConfig, type RaftStatus, type StartResult } from "./raft.js";
+export type { RaftPeer } from "./raftPeer.js";
+export { RaftRpcUtil, type RaftRpcUtilOptions } from "./raftRpcUtil.js";
+export { RaftService } from "./raftService.js";

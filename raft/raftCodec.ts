@@ -1,0 +1,152 @@
+import { MessageReader } from "../rpc/messageReader.js";
+import type { ByteWriter } from "../rpc/byteWriter.js";
+import type { Codec } from "../rpc/service.js";
+import { RpcError, RpcStatus } from "../rpc/status.js";
+import { varintSize } from "../rpc/varint.js";
+import type { AppendEntries, AppendEntriesReply, Entry } from "./core/types.js";
+
+/*
+ * The two messages that a put travels in, written by hand straight between the wire and the core's
+ * own types: AppendEntriesArgs and AppendEntriesReply of raftRPC.proto. A property test holds them
+ * against protobufjs.
+ */
+
+/** Field tags: number * 8 + wire type. */
+const tag = { varint1: 8, varint2: 16, varint3: 24, varint4: 32, bytes5: 42, varint6: 48 } as const;
+const commandTag = 10;
+const logTermTag = 16;
+const logIndexTag = 24;
+
+const noBytes = new Uint8Array(0);
+const reader = new MessageReader(noBytes);
+
+/** The original: the node works normally. */
+const appStateNormal = 1;
+
+export const appendEntriesCodec: Codec<AppendEntries> = {
+  encode(request, writer) {
+    writeNumber(writer, tag.varint1, request.term);
+    writeNumber(writer, tag.varint2, request.from);
+    writeNumber(writer, tag.varint3, request.prevLogIndex);
+    writeNumber(writer, tag.varint4, request.prevLogTerm);
+    if (request.entries.length > 0) writer.raw(encodedEntries(request.entries, writer));
+    writeNumber(writer, tag.varint6, request.leaderCommit);
+  },
+  decode(bytes) {
+    return guarded("AppendEntriesArgs", () => readAppendEntries(bytes));
+  },
+};
+
+export const appendEntriesReplyCodec: Codec<AppendEntriesReply> = {
+  encode(reply, writer) {
+    writeNumber(writer, tag.varint1, reply.term);
+    if (reply.success) writer.uint32(tag.varint2).bool(true);
+    writeNumber(writer, tag.varint3, reply.updateNextIndex);
+    writeNumber(writer, tag.varint4, appStateNormal);
+  },
+  decode(bytes) {
+    return guarded("AppendEntriesReply", () => readAppendEntriesReply(bytes));
+  },
+};
+
+function writeNumber(writer: ByteWriter, fieldTag: number, value: number): void {
+  if (value !== 0) writer.uint32(fieldTag).int64(value);
+}
+
+/** The entries sent last and their bytes: all followers of one batch share them. */
+let cachedEntries: readonly Entry[] = [];
+let cachedBytes: Uint8Array = noBytes;
+/** Above this the bytes are not kept, lest a batch of large values stays in memory twice. */
+const cachedBytesMax = 2 * 1024 * 1024;
+
+function encodedEntries(entries: readonly Entry[], writer: ByteWriter): Uint8Array {
+  if (entries === cachedEntries) return cachedBytes;
+  const start = writer.length;
+  for (const entry of entries) writeEntry(writer, entry);
+  const bytes = Uint8Array.prototype.slice.call(writer.view(start));
+  writer.truncate(start);
+  cachedEntries = bytes.length <= cachedBytesMax ? entries : [];
+  cachedBytes = bytes.length <= cachedBytesMax ? bytes : noBytes;
+  return bytes;
+}
+
+function writeEntry(writer: ByteWriter, { command, term, index }: Entry): void {
+  const commandSize = command.length === 0 ? 0 : 1 + varintSize(command.length) + command.length;
+  const size = commandSize + numberSize(term) + numberSize(index);
+  writer.uint32(tag.bytes5).uint32(size);
+  if (command.length > 0) writer.uint32(commandTag).bytes(command);
+  writeNumber(writer, logTermTag, term);
+  writeNumber(writer, logIndexTag, index);
+}
+
+function numberSize(value: number): number {
+  return value === 0 ? 0 : 1 + varintSize(value);
+}
+
+function guarded<T>(message: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new RpcError(RpcStatus.INVALID_ARGUMENT, `${message}: ${why}`, { cause });
+  } finally {
+    reader.open(noBytes);
+  }
+}
+
+/** The entries own their bytes: all of a request share one copy of it. */
+function readAppendEntries(bytes: Uint8Array): AppendEntries {
+  reader.open(Uint8Array.prototype.slice.call(bytes));
+  let term = 0;
+  let from = 0;
+  let prevLogIndex = 0;
+  let prevLogTerm = 0;
+  let leaderCommit = 0;
+  const entries: Entry[] = [];
+  while (reader.pos < reader.len) {
+    const field = reader.tag();
+    if (field === tag.bytes5) entries.push(readEntry());
+    else if (field === tag.varint1) term = reader.int64();
+    else if (field === tag.varint2) from = reader.int32();
+    else if (field === tag.varint3) prevLogIndex = reader.int64();
+    else if (field === tag.varint4) prevLogTerm = reader.int64();
+    else if (field === tag.varint6) leaderCommit = reader.int64();
+    else reader.skipType(field & 7);
+  }
+  return { type: "AppendEntries", term, from, prevLogIndex, prevLogTerm, entries, leaderCommit };
+}
+
+function readEntry(): Entry {
+  const end = reader.uint32() + reader.pos;
+  if (end > reader.len) throw new RangeError("an entry goes on beyond the end");
+  let command = noBytes;
+  let term = 0;
+  let index = 0;
+  while (reader.pos < end) {
+    const field = reader.tag();
+    if (field === commandTag) command = reader.bytes();
+    else if (field === logTermTag) term = reader.int64();
+    else if (field === logIndexTag) index = reader.int64();
+    else reader.skipType(field & 7);
+  }
+  return { index, term, command };
+}
+
+function readAppendEntriesReply(bytes: Uint8Array): AppendEntriesReply {
+  reader.open(bytes);
+  let term = 0;
+  let success = false;
+  let updateNextIndex = 0;
+  let appState = 0;
+  while (reader.pos < reader.len) {
+    const field = reader.tag();
+    if (field === tag.varint1) term = reader.int64();
+    else if (field === tag.varint2) success = reader.bool();
+    else if (field === tag.varint3) updateNextIndex = reader.int64();
+    else if (field === tag.varint4) appState = reader.int32();
+    else reader.skipType(field & 7);
+  }
+  // The original too takes a success only from a node that says it works.
+  success &&= appState === appStateNormal;
+  return { type: "AppendEntriesReply", term, success, updateNextIndex };
+}

@@ -1,0 +1,91 @@
+import { raftDefaults, type RaftOptions, type RpcOptions } from "../config/options.js";
+import { raftRpcMethods } from "../proto/index.js";
+import { MprpcChannel } from "../rpc/mprpcChannel.js";
+import { MprpcController } from "../rpc/mprpcController.js";
+import type {
+  AppendEntries,
+  AppendEntriesReply,
+  RequestVote,
+  RequestVoteReply,
+  TimeoutNow,
+  TimeoutNowReply,
+} from "./core/types.js";
+import {
+  appendEntriesMethod,
+  fromSnapshotResponse,
+  fromVoteReply,
+  toSnapshotRequest,
+  toVoteArgs,
+} from "./raftMethods.js";
+import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
+
+export interface RaftRpcUtilOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly rpc?: Partial<RpcOptions>;
+  readonly raft?: Partial<RaftOptions>;
+}
+
+/**
+ * One other node's raftRpc stub. It keeps a connection open, also while there is nothing to send:
+ * a connection that closes is the quickest sign that the node's process is gone.
+ */
+export class RaftRpcUtil implements RaftPeer {
+  onDown: () => void = () => {};
+  private readonly channel: MprpcChannel;
+  private readonly options: RaftOptions;
+  private closed = false;
+
+  constructor({ host, port, rpc, raft }: RaftRpcUtilOptions) {
+    this.options = { ...raftDefaults, ...raft };
+    this.channel = new MprpcChannel({ ...rpc, host, port });
+    this.channel.onConnectionLost = () => {
+      if (!this.closed) this.channel.connectNow();
+    };
+    this.channel.onConnectFailed = () => this.onDown();
+    this.channel.connectNow();
+  }
+
+  AppendEntries(request: AppendEntries, done: (reply: AppendEntriesReply | null) => void): void {
+    this.channel.callMethod(appendEntriesMethod, this.controller(), request, done);
+  }
+
+  RequestVote(request: RequestVote, done: (reply: RequestVoteReply | null) => void): void {
+    this.channel.callMethod(
+      raftRpcMethods.RequestVote,
+      this.controller(),
+      toVoteArgs(request),
+      (reply) => done(reply === null ? null : fromVoteReply(reply)),
+    );
+  }
+
+  InstallSnapshot(
+    request: InstallSnapshot,
+    done: (reply: InstallSnapshotReply | null) => void,
+  ): void {
+    this.channel.callMethod(
+      raftRpcMethods.InstallSnapshot,
+      this.controller(this.options.snapshotChunkTimeoutMs),
+      toSnapshotRequest(request),
+      (reply) => done(reply === null ? null : fromSnapshotResponse(reply)),
+    );
+  }
+
+  TimeoutNow(request: TimeoutNow, done: (reply: TimeoutNowReply | null) => void): void {
+    this.channel.callMethod(
+      raftRpcMethods.TimeoutNow,
+      this.controller(),
+      { Term: request.term, LeaderId: request.from },
+      (reply) => done(reply === null ? null : { type: "TimeoutNowReply", term: reply.Term }),
+    );
+  }
+
+  close(): void {
+    this.closed = true;
+    this.channel.close();
+  }
+
+  private controller(timeoutMs: number = this.options.peerCallTimeoutMs): MprpcController {
+    return new MprpcController({ timeoutMs });
+  }
+}
