@@ -69,7 +69,7 @@ export class Wal {
     this.encoder.addReset(base);
     this.sizes.clear();
     const { sequence } = this.encoder;
-    return this.durable().then(() => this.deleteThrough(Infinity, sequence));
+    return this.flush().then(() => this.deleteThrough(Infinity, sequence));
   }
 
   /** Deletes the segments that only hold entries up to `throughIndex`. */
@@ -78,15 +78,8 @@ export class Wal {
     return this.deleteThrough(throughIndex, this.commit.durableSequence);
   }
 
-  /** Waits for what was saved, and marks that all of it was synced. */
-  async close(): Promise<void> {
-    await this.durable();
-    this.encoder.addClose();
-    await this.durable();
-  }
-
   /** When everything that was added so far is durable; rejects when that can't be any more. */
-  private durable(): Promise<void> {
+  flush(): Promise<void> {
     return new Promise((resolve, reject) => {
       const forget = this.latch.whenFailed(reject);
       this.encoder.addCallback(() => {
@@ -95,6 +88,13 @@ export class Wal {
       });
       this.wake();
     });
+  }
+
+  /** Waits for what was saved, and marks that all of it was synced. */
+  async close(): Promise<void> {
+    await this.flush();
+    this.encoder.addClose();
+    await this.flush();
   }
 
   private deleteThrough(throughIndex: number, sequence: number): Promise<void> {

@@ -271,7 +271,7 @@ async function beginLog(
     await files.prepare(firstSequence);
     files.add(firstSequence);
     const wal = new Wal(storageId, position, files, settings.syncPolicy, latch, settings);
-    await wal.close();
+    await wal.flush();
   } finally {
     await files.close();
   }

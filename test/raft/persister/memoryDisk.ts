@@ -227,7 +227,7 @@ class MemoryFile implements StorageFile {
         this.alive("sync", this.path);
         this.inode.sync(writes);
       } catch (error) {
-        done(error as Error);
+        done(systemError(error, "sync", this.path));
         return;
       }
       done(null);

@@ -1,11 +1,14 @@
 import { describe, expect, test, vi } from "vitest";
+import type { StorageLog } from "../../../raft/persister/logRecovery.js";
 import { MemoryDisk } from "./memoryDisk.js";
 import {
   directory,
   entries,
+  flip,
   open,
   readSnapshot,
   refusal,
+  sameBytes,
   save,
   segmentPaths,
   writeSnapshot,
@@ -36,7 +39,7 @@ test.each([0, 1, 5, block - 1, block, block + 1, 3 * block + 7])(
     expect(reader.meta).toEqual({ index: 7, term: 2 });
     expect(reader.size).toBe(size);
     const whole = await reader.read(0, size + 100);
-    expect(Buffer.compare(whole, state)).toBe(0);
+    expect(sameBytes(whole, state)).toBe(true);
     for (const [at, length] of [
       [0, 1],
       [size - 1, 10],
@@ -47,7 +50,7 @@ test.each([0, 1, 5, block - 1, block, block + 1, 3 * block + 7])(
     ] as const) {
       const part = await reader.read(Math.max(0, at), length);
       const expected = state.subarray(Math.max(0, at), Math.max(0, at) + length);
-      expect(Buffer.compare(part, expected)).toBe(0);
+      expect(sameBytes(part, expected)).toBe(true);
     }
     await reader.close();
     await reader.close();
@@ -64,7 +67,7 @@ describe("what is being written", () => {
     await writer.write(pattern(100));
     expect(await persister.openSnapshot()).toBeNull();
     await writer.commit();
-    expect(await readSnapshot(persister)).toEqual(pattern(100));
+    expect(sameBytes(await readSnapshot(persister), pattern(100))).toBe(true);
   });
 
   test("may be one of each kind at a time", async () => {
@@ -77,7 +80,7 @@ describe("what is being written", () => {
     await received.write(pattern(20));
     await local.abort();
     await received.commit();
-    expect(await readSnapshot(persister)).toEqual(pattern(20));
+    expect(sameBytes(await readSnapshot(persister), pattern(20))).toBe(true);
     await writeSnapshot(persister, { index: 4, term: 1 });
   });
 
@@ -132,7 +135,7 @@ describe("a newer one", () => {
     const reader = (await persister.openSnapshot())!;
     await writeSnapshot(persister, { index: 5, term: 1 });
     expect(snapshotPaths(disk)).toEqual([pathOf(1, 5)]);
-    expect(await reader.read(0, 100_000)).toEqual(pattern(100_000));
+    expect(sameBytes(await reader.read(0, 100_000), pattern(100_000))).toBe(true);
     await reader.close();
   });
 
@@ -143,7 +146,7 @@ describe("a newer one", () => {
     await late.write(pattern(10));
     await writeSnapshot(persister, { index: 5, term: 1 }, pattern(50), "received");
     await late.commit();
-    expect(await readSnapshot(persister)).toEqual(pattern(50));
+    expect(sameBytes(await readSnapshot(persister), pattern(50))).toBe(true);
     expect(snapshotPaths(disk)).toEqual([pathOf(1, 5)]);
   });
 
@@ -188,8 +191,10 @@ test("a crash at any step of a commit leaves one whole snapshot and the log that
     disk.crash(() => chance++ % 3 !== 0);
     const again = await open(disk);
     const { snapshot } = again.recovered;
-    expect(await readSnapshot(again)).toEqual(pattern(snapshot!.index === 8 ? 2000 : 1000));
-    if (done) expect(snapshot!.index).toBe(8);
+    expect(sameBytes(await readSnapshot(again), pattern(snapshot!.index === 8 ? 2000 : 1000))).toBe(
+      true,
+    );
+    expect(done ? [8] : [4, 8]).toContain(snapshot!.index);
     expect(again.recovered.entries).toEqual(entries(1, 9));
     expect(snapshotPaths(disk)).toHaveLength(1);
     await again.close();
@@ -198,33 +203,33 @@ test("a crash at any step of a commit leaves one whole snapshot and the log that
   }
 });
 
-describe("damage", () => {
-  async function withSnapshot(): Promise<MemoryDisk> {
-    const disk = new MemoryDisk();
-    const persister = await open(disk);
-    await save(persister, { entries: entries(1, 9) });
-    await writeSnapshot(persister, { index: 4, term: 1 }, pattern(2 * block + 100));
-    await persister.close();
-    return disk;
-  }
+async function withSnapshot(): Promise<MemoryDisk> {
+  const disk = new MemoryDisk();
+  const persister = await open(disk);
+  await save(persister, { entries: entries(1, 9) });
+  await writeSnapshot(persister, { index: 4, term: 1 }, pattern(2 * block + 100));
+  await persister.close();
+  return disk;
+}
 
+describe("damage", () => {
   test("of a bit anywhere is found when it is read, and names the block", async () => {
     const disk = await withSnapshot();
     const persister = await open(disk);
     const whole = disk.contents(pathOf(1, 4));
     const reader = (await persister.openSnapshot())!;
     const bad = whole.slice();
-    bad[64 + block + 5]! ^= 4;
+    flip(bad, 64 + block + 5, 4);
     disk.replace(pathOf(1, 4), bad);
     await expect(reader.read(block, 10)).rejects.toMatchObject({
       code: "DAMAGED",
       file: pathOf(1, 4),
       offset: 64 + block,
     });
-    expect(await reader.read(0, 100)).toEqual(pattern(100));
+    expect(sameBytes(await reader.read(0, 100), pattern(100))).toBe(true);
     for (const at of [0, 9, 20, 40, 62, whole.length - 1, whole.length - 33, whole.length - 30]) {
       const other = whole.slice();
-      other[at]! ^= 1;
+      flip(other, at, 1);
       disk.replace(pathOf(1, 4), other);
       await expect(persister.openSnapshot()).rejects.toMatchObject({ code: "DAMAGED" });
     }
@@ -237,9 +242,9 @@ describe("damage", () => {
   test("does without it when the log has everything", async () => {
     const disk = await withSnapshot();
     const bad = disk.contents(pathOf(1, 4));
-    bad[1000]! ^= 1;
+    flip(bad, 1000, 1);
     disk.replace(pathOf(1, 4), bad);
-    const log = vi.fn();
+    const log = vi.fn<StorageLog>();
     const persister = await open(disk, { log });
     expect(persister.recovered.snapshot).toBeNull();
     expect(persister.recovered.entries).toEqual(entries(1, 9));
@@ -256,7 +261,7 @@ describe("damage", () => {
     await persister.compact({ index: 150, term: 1 }, 150);
     await persister.close();
     const bad = disk.contents(pathOf(1, 150));
-    bad[70]! ^= 1;
+    flip(bad, 70, 1);
     disk.replace(pathOf(1, 150), bad);
     expect(await refusal(disk)).toMatchObject({ code: "DAMAGED", file: pathOf(1, 150) });
 
@@ -266,7 +271,7 @@ describe("damage", () => {
     await writeSnapshot(second, { index: 20, term: 1 }, undefined, "received");
     other.kill();
     const worse = other.contents(pathOf(1, 20));
-    worse[70]! ^= 1;
+    flip(worse, 70, 1);
     other.replace(pathOf(1, 20), worse);
     expect(await refusal(other)).toMatchObject({ code: "DAMAGED", file: pathOf(1, 20) });
   });
@@ -280,12 +285,12 @@ describe("damage", () => {
     // As after a crash before the older one was removed.
     disk.replace(pathOf(1, 4), older);
     const bad = disk.contents(pathOf(1, 8));
-    bad[70]! ^= 1;
+    flip(bad, 70, 1);
     disk.replace(pathOf(1, 8), bad);
     const again = await open(disk);
     expect(again.recovered.snapshot).toEqual({ index: 4, term: 1 });
     expect(again.recovered.entries).toEqual(entries(1, 9));
-    expect(await readSnapshot(again)).toEqual(pattern(2 * block + 100));
+    expect(sameBytes(await readSnapshot(again), pattern(2 * block + 100))).toBe(true);
   });
 
   test("one of another directory, or under another name, is told apart", async () => {

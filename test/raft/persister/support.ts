@@ -6,7 +6,7 @@ import {
   segmentIdentity,
   segmentName,
 } from "../../../raft/persister/segment.js";
-import { type StorageError } from "../../../raft/persister/storageError.js";
+import { StorageError } from "../../../raft/persister/storageError.js";
 import { WalPersister, type WalPersisterOptions } from "../../../raft/persister/walPersister.js";
 import type { MemoryDisk } from "./memoryDisk.js";
 
@@ -28,7 +28,8 @@ export async function refusal(
   try {
     await open(disk, options);
   } catch (error) {
-    return error as StorageError;
+    if (error instanceof StorageError) return error;
+    throw error;
   }
   throw new Error("it was opened");
 }
@@ -93,6 +94,16 @@ export function recordsOf(disk: MemoryDisk, sequence: number): RecordView[] {
     records.push(record);
     at = record.end;
   }
+}
+
+/** Damages one bit. */
+export function flip(bytes: Uint8Array, at: number, mask = 1): void {
+  bytes.set([bytes.at(at)! ^ mask], at);
+}
+
+/** `expect(a).toEqual(b)` takes seconds for some 100 KiB. */
+export function sameBytes(a: Uint8Array | null, b: Uint8Array): boolean {
+  return a !== null && Buffer.compare(a, b) === 0;
 }
 
 /** Indexes and terms, which say most, in a form that a failed test shows well. */

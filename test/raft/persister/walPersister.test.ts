@@ -62,8 +62,8 @@ describe("what was saved", () => {
     const { recovered } = second;
     expect(recovered.snapshot).toEqual({ index: 20, term: 1 });
     const kept = recovered.entries;
-    expect(kept[0]!.index).toBeLessThanOrEqual(21);
-    expect(kept).toEqual(saved.slice(kept[0]!.index - 1));
+    expect(kept.at(0)!.index).toBeLessThanOrEqual(21);
+    expect(kept).toEqual(saved.slice(kept.at(0)!.index - 1));
     await second.close();
     await rm(path, { recursive: true });
   });
@@ -77,7 +77,7 @@ describe("what was saved", () => {
     await durable;
     disk.kill();
     const { recovered } = await open(disk);
-    expect(recovered.entries[0]!.command).toEqual(Uint8Array.of(1, 2, 3));
+    expect(recovered.entries.at(0)!.command).toEqual(Uint8Array.of(1, 2, 3));
   });
 });
 
@@ -89,7 +89,7 @@ describe("group commit", () => {
     const all = entries(1, 100).map((one) => save(persister, { entries: [one] }));
     expect(disk.calls).toEqual([]);
     await Promise.all(all);
-    expect(disk.calls.map((call) => call.split(" ")[0])).toEqual(["write", "sync"]);
+    expect(disk.calls.map((call) => call.replace(/ .*/, ""))).toEqual(["write", "sync"]);
   });
 
   test("callbacks run in order, after the sync, never within save", async () => {
@@ -130,7 +130,7 @@ describe("group commit", () => {
     await expect.poll(() => held.length).toBe(1);
     held.shift()!();
     await Promise.all(later);
-    expect(disk.calls.map((call) => call.split(" ")[0])).toEqual(["sync", "write", "sync"]);
+    expect(disk.calls.map((call) => call.replace(/ .*/, ""))).toEqual(["sync", "write", "sync"]);
   });
 
   test("an empty batch waits for those before it, and costs no sync of its own", async () => {
@@ -160,7 +160,7 @@ describe("group commit", () => {
     await save(persister, { entries: entries(2, 300) });
     expect(beside).toBe(1);
     let next = 301;
-    while (beside === 1 && next < 400) await save(persister, { entries: [entry(next++)] });
+    for (; next < 310; next++) await save(persister, { entries: [entry(next)] });
     expect(beside).toBeGreaterThan(1);
     // Back to one caller: after a while it waits again.
     for (; next < 600; next++) await save(persister, { entries: [entry(next)] });
@@ -271,14 +271,14 @@ describe("truncation", () => {
   });
 });
 
-describe("compaction", () => {
-  async function filled(disk: MemoryDisk): Promise<WalPersister> {
-    const persister = await open(disk);
-    await save(persister, { hardState: { term: 5, votedFor: 0 } });
-    for (let i = 1; i <= 30; i++) await save(persister, { entries: [big(i)] });
-    return persister;
-  }
+async function filled(disk: MemoryDisk): Promise<WalPersister> {
+  const persister = await open(disk);
+  await save(persister, { hardState: { term: 5, votedFor: 0 } });
+  for (let i = 1; i <= 30; i++) await save(persister, { entries: [big(i)] });
+  return persister;
+}
 
+describe("compaction", () => {
   test("deletes whole segments, keeps the rest, and term and vote survive", async () => {
     const disk = new MemoryDisk();
     const persister = await filled(disk);
@@ -290,7 +290,7 @@ describe("compaction", () => {
     const { recovered } = await open(disk);
     expect(recovered.hardState).toEqual({ term: 5, votedFor: 0 });
     expect(recovered.snapshot).toEqual({ index: 25, term: 1 });
-    const first = recovered.entries[0]!.index;
+    const first = recovered.entries.at(0)!.index;
     expect(first).toBeGreaterThan(16);
     expect(first).toBeLessThanOrEqual(21);
     expect(recovered.entries.at(-1)!.index).toBe(30);
@@ -397,7 +397,7 @@ describe("the caller", () => {
     const persister = await open(new MemoryDisk(), { recordBytesMax: 10_000 });
     const attempt = (batch: Parameters<WalPersister["save"]>[0]) => () =>
       persister.save(batch, () => {});
-    const misuse = expect.objectContaining({ code: "MISUSE" }) as Error;
+    const misuse = /the persister was used wrongly/;
     expect(attempt({ hardState: null, entries: [entry(2)] })).toThrow(misuse);
     expect(attempt({ hardState: null, entries: [entry(0)] })).toThrow(misuse);
     expect(attempt({ hardState: null, entries: [entry(1), entry(3)] })).toThrow(misuse);
@@ -416,7 +416,7 @@ describe("the caller", () => {
     const closed = persister.close();
     const wasClosed = { code: "CLOSED" };
     expect(() => persister.save({ hardState: null, entries: [] }, () => {})).toThrow(
-      expect.objectContaining(wasClosed) as Error,
+      /the persister is closed/,
     );
     await saved;
     await Promise.all([closed, persister.close()]);
