@@ -211,3 +211,20 @@ export const clerkLimits = {
   /** A node of the original never takes a larger request. */
   revision1RequestBytesMax: 60_000,
 } as const;
+/** What the RPC layer holds to without being asked: bounds that no deployment needs to tune. */
+export const rpcLimits = {
+  /** Tasks run at the end of one turn of the event loop before the sockets get their share. */
+  turnTasksMax: 16_384,
+  /** Bytes of one write to a socket of revision 2; while the peer is slow, each must be taken. */
+  socketWriteBytesMax: 1 * MiB,
+  /** Bytes of an output buffer to begin with, and the most that is kept for the next turn. */
+  outputBufferBytes: 64 * KiB,
+  /** Output buffers kept for the next turn. */
+  outputBuffersKept: 64,
+  /** Bytes first set aside for a message that arrives in pieces; more only as more arrives. */
+  gatherBytesMin: 4 * KiB,
+  /** Least time between two looks for calls whose deadline passed. */
+  deadlineScanMs: 1,
+  /** Silence after which the kernel probes whether the other machine is still there. */
+  tcpKeepAliveMs: 15_000,
+} as const;

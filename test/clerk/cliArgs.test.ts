@@ -30,9 +30,12 @@ describe("parseCliArgs", () => {
   });
 
   it("takes options before, between and after", () => {
-    expect(
-      request("-f a put --timeout 5 k v --hex=x".replace("=x", "").replace("k v", "6b 76")),
-    ).toMatchObject({ nodes: "a", timeoutMs: 5, hex: true, command: { key: Buffer.from("k") } });
+    expect(request("-f a put --timeout 5 6b 76 --hex")).toMatchObject({
+      nodes: "a",
+      timeoutMs: 5,
+      hex: true,
+      command: { key: Buffer.from("k"), value: Buffer.from("v") },
+    });
     expect(request("--file b get k").nodes).toBe("b");
     expect(request("get k")).toMatchObject({ nodes: "nodes.conf", timeoutMs: undefined });
   });

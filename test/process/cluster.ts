@@ -68,8 +68,8 @@ export class Cluster {
     const keep = (chunk: Buffer): void => {
       node.output = (node.output + chunk.toString()).slice(-20_000);
     };
-    child.stdout!.on("data", keep);
-    child.stderr!.on("data", keep);
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
     this.processes.set(id, node);
     return node;
   }

@@ -100,19 +100,17 @@ export class LocalCluster {
   }
 
   private link(from: number, to: number): RaftPeer {
-    const cluster = this;
-    function deliver<Reply>(
+    const deliver = <Reply>(
       run: (raft: Raft, done: (reply: Reply) => void) => void,
       done: (reply: Reply | null) => void,
-    ): void {
+    ): void => {
       setImmediate(() => {
-        const target = cluster.nodes[to];
-        const reachable = !cluster.cut.has(from) && !cluster.cut.has(to);
-        if (target === null || target === undefined || !reachable || !target.raft.isRunning)
-          return done(null);
-        run(target.raft, (reply) => setImmediate(done, cluster.cut.has(from) ? null : reply));
+        const target = this.nodes[to]?.raft;
+        const reachable = !this.cut.has(from) && !this.cut.has(to);
+        if (target?.isRunning !== true || !reachable) done(null);
+        else run(target, (reply) => setImmediate(done, this.cut.has(from) ? null : reply));
       });
-    }
+    };
     return {
       onDown: () => {},
       AppendEntries: (request, done) =>
