@@ -2,7 +2,7 @@ import { raftDefaults, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { ApplyChan } from "./applyChan.js";
 import type { SnapshotMsg } from "./applyMsg.js";
-import { RaftCore, entryBytes, type FollowerStatus, type Ready, type Reply } from "./core/index.js";
+import { RaftCore, type FollowerStatus, type Ready, type Reply } from "./core/index.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -19,8 +19,8 @@ import type {
 import { realEnvironment, type RaftEnvironment } from "./environment.js";
 import type { Persister } from "./persister/persister.js";
 import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
-import { SnapshotReceiver } from "./snapshotReceiver.js";
-import { SnapshotSender } from "./snapshotSender.js";
+import { PendingReads } from "./pendingReads.js";
+import { compactionPoint, Snapshots, type TrailingLog } from "./snapshots.js";
 import { Ticker } from "./ticker.js";
 
 export interface RaftConfig {
@@ -49,24 +49,14 @@ export interface RaftStatus extends SoftState {
   readonly followers: readonly FollowerStatus[];
 }
 
-/** How much of the log stays before a snapshot, for followers that are a little behind. */
-export interface TrailingLog {
-  readonly entriesMax: number;
-  readonly bytesMax: number;
-}
-
-interface PendingRead {
-  readonly round: number;
-  readonly done: (index: number) => void;
-}
-
 interface PendingSave {
   readonly id: number;
   readonly requests: OutgoingRequest[];
   readonly replies: OutgoingReply[];
 }
 
-const noEntries = new Uint8Array(0);
+const noBytes = new Uint8Array(0);
+const noSnapshot: SnapshotMeta = { index: 0, term: 0 };
 
 /**
  * The driver around the core: gives it a clock, a disk, the network and a state machine.
@@ -94,24 +84,21 @@ export class Raft {
   private core!: RaftCore;
   private persister!: Persister;
   private applyChan!: ApplyChan;
-  private receiver!: SnapshotReceiver;
+  private snapshots!: Snapshots;
   private state: "new" | "running" | "stopped" = "new";
   private scheduled = false;
-  private reads: PendingRead[] = [];
+  private readonly reads = new PendingReads();
   private saves: PendingSave[] = [];
   private replyTokens = 0;
   private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
   private commitIndex = 0;
   private nextApply = 1;
-  /** The newest snapshot on disk. */
-  private newestSnapshot: SnapshotMeta = { index: 0, term: 0 };
   /** The newest one that went through `applyChan`. */
-  private newestSnapshotHandedUp: SnapshotMeta = { index: 0, term: 0 };
-  private snapshotting: Promise<void> | null = null;
+  private handedUp: SnapshotMeta = noSnapshot;
 
   constructor(config: RaftConfig = {}) {
     this.options = { ...raftDefaults, ...config.options };
-    this.noop = config.noop ?? noEntries;
+    this.noop = config.noop ?? noBytes;
     this.environment = config.environment ?? realEnvironment;
     this.log = config.log ?? silentLogger;
     this.ticker = new Ticker(this.environment, () => this.drain());
@@ -140,14 +127,10 @@ export class Raft {
         noop: this.noop,
         random: () => this.environment.random(),
       },
-      { hardState, snapshot: snapshot ?? this.newestSnapshot, entries },
+      { hardState, snapshot: snapshot ?? noSnapshot, entries },
       this.environment.now(),
     );
-    this.receiver = new SnapshotReceiver(
-      persister,
-      this.environment,
-      this.options.snapshotReceiveTimeoutMs,
-    );
+    this.snapshots = new Snapshots(persister, this.options, this.environment);
     persister.onFailure = (error) => this.fail(error);
     applyChan.onRoom = () => this.schedule();
     peers.forEach((peer, id) => {
@@ -190,14 +173,14 @@ export class Raft {
     trailing: TrailingLog = { entriesMax: 0, bytesMax: 0 },
   ): Promise<boolean> {
     const term = this.core.log.term(index);
-    if (this.state !== "running" || this.snapshotting !== null) return false;
-    if (term < 0 || index <= this.newestSnapshot.index || index >= this.nextApply) return false;
-    this.snapshotting = this.writeSnapshot({ index, term }, state, trailing);
-    try {
-      await this.snapshotting;
-    } finally {
-      this.snapshotting = null;
-    }
+    if (this.state !== "running" || term < 0 || index >= this.nextApply) return false;
+    const meta = { index, term };
+    const bytes = await this.snapshots.take(meta, state, () => this.state === "running");
+    if (bytes === null) return false;
+    const through = compactionPoint(this.core.log, index, trailing);
+    this.core.compact(through);
+    await this.persister.compact(meta, through);
+    this.log.info({ node: this.me, ...meta, bytes, through }, "snapshot taken");
     return true;
   }
 
@@ -206,7 +189,7 @@ export class Raft {
    * it in `applyChan`.
    */
   condInstallSnapshot(lastIncludedTerm: number, lastIncludedIndex: number): boolean {
-    const { index, term } = this.newestSnapshotHandedUp;
+    const { index, term } = this.handedUp;
     return lastIncludedIndex > index || (lastIncludedIndex === index && lastIncludedTerm === term);
   }
 
@@ -222,7 +205,7 @@ export class Raft {
       done(-1);
       return;
     }
-    this.reads.push({ round, done });
+    this.reads.add(round, done);
     this.schedule();
   }
 
@@ -244,7 +227,7 @@ export class Raft {
       commitIndex: core.log.commitIndex,
       lastLogIndex: core.log.lastIndex,
       firstLogIndex: core.log.firstIndex,
-      snapshotIndex: this.newestSnapshot.index,
+      snapshotIndex: this.snapshots.newest.index,
       followers: core.followers(),
     };
   }
@@ -273,12 +256,11 @@ export class Raft {
     const wasRunning = this.state === "running";
     this.state = "stopped";
     this.ticker.stop();
-    this.failReads();
+    this.reads.fail();
     this.waitingReplies.clear();
     for (const peer of this.peers) peer?.close();
     if (!wasRunning) return;
-    await this.snapshotting?.catch(() => undefined);
-    await this.receiver.close().catch(() => undefined);
+    await this.snapshots.close();
   }
 
   // --- requests of other nodes; the service has checked them
@@ -302,10 +284,9 @@ export class Raft {
     const { term, from } = request;
     this.input((core) => core.snapshotChunk(term, from));
     if (term < this.core.term) return this.chunkReply(false, 0);
-    const result = await this.receiver.receive(request);
+    const result = await this.snapshots.receive(request);
     if (!result.complete) return this.chunkReply(result.stored, result.nextOffset);
     const meta = { index: request.lastIncludedIndex, term: request.lastIncludedTerm };
-    this.noteSnapshot(meta);
     const stale = term < this.core.term;
     this.input((core) => core.snapshotReceived(term, from, meta));
     this.drain();
@@ -340,7 +321,7 @@ export class Raft {
       for (let ready = this.core.ready(); ready !== null; ready = this.core.ready())
         this.carryOut(ready);
       this.pumpApply();
-      this.receiver.expire();
+      this.snapshots.expire();
       this.ticker.arm(this.core.nextDeadline);
     } catch (error) {
       this.fail(error as Error);
@@ -349,13 +330,13 @@ export class Raft {
 
   private carryOut(ready: Ready): void {
     if (ready.softState !== null) this.announce(ready.softState);
-    if (ready.readsLost) this.failReads();
+    if (ready.readsLost) this.reads.fail();
     for (const request of ready.requests) this.send(request);
     for (const reply of ready.replies) this.answer(reply);
     for (const transfer of ready.snapshots) this.transferSnapshot(transfer);
     this.save(ready);
     this.commitIndex = ready.commitIndex;
-    for (const read of ready.reads) this.confirmReads(read.round, read.index);
+    for (const read of ready.reads) this.reads.confirm(read.round, read.index);
   }
 
   private save(ready: Ready): void {
@@ -430,20 +411,6 @@ export class Raft {
     this.onSoftState(state);
   }
 
-  // --- reads
-
-  private confirmReads(round: number, index: number): void {
-    let count = 0;
-    while (count < this.reads.length && this.reads[count]!.round <= round) count++;
-    for (const read of this.reads.splice(0, count)) read.done(index);
-  }
-
-  private failReads(): void {
-    const reads = this.reads;
-    this.reads = [];
-    for (const read of reads) read.done(-1);
-  }
-
   // --- the state machine
 
   private pumpApply(): void {
@@ -463,8 +430,7 @@ export class Raft {
   }
 
   private handUpSnapshot(meta: SnapshotMeta): void {
-    this.noteSnapshot(meta);
-    this.newestSnapshotHandedUp = meta;
+    this.handedUp = meta;
     this.nextApply = meta.index + 1;
     this.commitIndex = Math.max(this.commitIndex, meta.index);
     const message: SnapshotMsg = {
@@ -472,73 +438,24 @@ export class Raft {
       snapshotValid: true,
       snapshotIndex: meta.index,
       snapshotTerm: meta.term,
-      open: () => this.openSnapshot(),
+      open: () => this.snapshots.open(),
     };
     this.applyChan.push(message);
     this.applyChan.flush();
   }
 
-  private async openSnapshot(): ReturnType<SnapshotMsg["open"]> {
-    const reader = await this.persister.openSnapshot();
-    if (reader === null) throw new Error("the snapshot that was handed up is gone");
-    return reader;
-  }
-
   // --- snapshots
 
-  private async writeSnapshot(
-    meta: SnapshotMeta,
-    state: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-    trailing: TrailingLog,
-  ): Promise<void> {
-    const writer = await this.persister.createSnapshot(meta, "local");
-    try {
-      for await (const chunk of state) {
-        await writer.write(chunk);
-        if (this.state !== "running") break;
-      }
-    } catch (error) {
-      await writer.abort();
-      throw error;
-    }
-    if (this.state !== "running") {
-      await writer.abort();
-      return;
-    }
-    await writer.commit();
-    this.noteSnapshot(meta);
-    const through = this.compactionPoint(meta.index, trailing);
-    this.core.compact(through);
-    await this.persister.compact(meta, through);
-    this.log.info({ node: this.me, ...meta, bytes: writer.size, through }, "snapshot taken");
-  }
-
-  private compactionPoint(index: number, trailing: TrailingLog): number {
-    const { log } = this.core;
-    let through = Math.min(index, log.commitIndex);
-    let bytes = 0;
-    while (through >= log.firstIndex && index - through < trailing.entriesMax) {
-      bytes += entryBytes(log.entry(through));
-      if (bytes > trailing.bytesMax) break;
-      through--;
-    }
-    return through;
-  }
-
-  private noteSnapshot(meta: SnapshotMeta): void {
-    if (meta.index > this.newestSnapshot.index) this.newestSnapshot = meta;
-  }
-
-  private transferSnapshot({ to, term }: SnapshotTransfer): void {
+  private transferSnapshot(transfer: SnapshotTransfer): void {
+    const { to, term } = transfer;
     const peer = this.peers[to];
     if (peer === null || peer === undefined) return;
-    const sender = new SnapshotSender(peer, this.persister, this.options, this.environment);
     const isCurrent = (): boolean =>
       this.state === "running" && this.core.term === term && this.core.role === "leader";
     const progressed = (replyTerm: number): void =>
       this.input((core) => core.snapshotProgressed(to, term, replyTerm));
-    this.log.info({ node: this.me, to, ...this.newestSnapshot }, "sending a snapshot");
-    sender.send(term, this.me, { isCurrent, progressed }).then(
+    this.log.info({ node: this.me, to }, "sending a snapshot");
+    this.snapshots.send(peer, term, this.me, { isCurrent, progressed }).then(
       ({ meta, installed }) => {
         this.log.info({ node: this.me, to, ...meta, installed }, "snapshot transfer ended");
         this.input((core) => core.snapshotSent(to, term, meta, installed));
