@@ -21,6 +21,11 @@ interface PlainReader {
   sint64(): number;
   fixed64(): number;
   sfixed64(): number;
+  uint32(): number;
+  int32(): number;
+  bool(): boolean;
+  bytes(): Uint8Array;
+  skipType(wireType: number): unknown;
 }
 const className: string = "Reader";
 const PlainReader: new (bytes: Uint8Array) => PlainReader = Reflect.get(protobuf, className);
