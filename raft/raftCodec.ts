@@ -119,7 +119,7 @@ function readAppendEntries(bytes: Uint8Array): AppendEntries {
 function readEntry(): Entry {
   const end = reader.uint32() + reader.pos;
   if (end > reader.len) throw new RangeError("an entry goes on beyond the end");
-  let command = noBytes;
+  let command: Uint8Array = noBytes;
   let term = 0;
   let index = 0;
   while (reader.pos < end) {

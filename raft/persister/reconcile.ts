@@ -99,7 +99,6 @@ function mustFollow(snapshot: SnapshotMeta | null, log: RecoveredEntries, direct
 }
 
 function holds(log: RecoveredEntries, { index, term }: SnapshotMeta): boolean {
-  if (index === log.last.index) return term === log.last.term;
   if (index > log.last.index) return false;
   const at = log.entries[index - firstIndex(log)];
   // The entry itself may have been compacted away: then the log was cut at this snapshot.

@@ -1,0 +1,284 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { KvOptions, RaftOptions } from "../../config/options.js";
+import { KvServer } from "../../kvserver/kvServer.js";
+import { kvServerRpcMethods, type raftKVRpcProctoc } from "../../proto/index.js";
+import { WalPersister } from "../../raft/persister/walPersister.js";
+import type { RaftPeer } from "../../raft/raftPeer.js";
+import { MprpcController } from "../../rpc/mprpcController.js";
+import type { MethodDescriptor } from "../../rpc/service.js";
+import { eventually } from "../eventually.js";
+
+/** One KvServer on a real data directory, called without a network. */
+
+const raftOptions: Partial<RaftOptions> = {
+  heartbeatMs: 20,
+  electionTimeoutMsMin: 100,
+  electionTimeoutMsMax: 200,
+};
+
+let dir: string;
+let server: KvServer;
+let persister: WalPersister;
+
+async function start(options: Partial<KvOptions> = {}, peers: (RaftPeer | null)[] = [null]) {
+  persister = await WalPersister.open(path.join(dir, "node0"), { nodeId: 0, segmentBytes: 65_536 });
+  server = new KvServer({ options, raftOptions });
+  server.start(peers, 0, persister);
+}
+
+async function stop(): Promise<void> {
+  await server.stop();
+  await persister.close();
+}
+
+beforeEach(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), "kv-server-"));
+});
+
+afterEach(async () => {
+  await stop();
+  await rm(dir, { recursive: true, force: true });
+});
+
+interface Outcome {
+  readonly controller: MprpcController;
+  readonly response: Record<string, unknown>;
+}
+
+function call(method: MethodDescriptor, request: unknown, revision: 1 | 2 = 2): Promise<Outcome> {
+  const controller = new MprpcController();
+  controller.origin = { revision, peer: "test" };
+  return new Promise((resolve) =>
+    server.callMethod(method, controller, request, (response) =>
+      resolve({ controller, response: (response ?? {}) as Record<string, unknown> }),
+    ),
+  );
+}
+
+type PutAppendArgs = Partial<raftKVRpcProctoc.PutAppendArgs>;
+
+function putAppend(args: PutAppendArgs, revision: 1 | 2 = 2): Promise<Outcome> {
+  const empty = new Uint8Array(0);
+  const defaults = { Key: empty, Value: empty, Op: Buffer.from("Put"), ClientId: empty };
+  const request = { ...defaults, RequestId: 0, FirstUnfinished: 0, ...args };
+  return call(kvServerRpcMethods.PutAppend, request, revision);
+}
+
+function get(key: string): Promise<Outcome> {
+  const request = { Key: Buffer.from(key), ClientId: new Uint8Array(0), RequestId: 0 };
+  return call(kvServerRpcMethods.Get, request);
+}
+
+function text(bytes: unknown): string {
+  return Buffer.from(bytes as Uint8Array).toString();
+}
+
+async function err(outcome: Promise<Outcome>): Promise<string> {
+  return text((await outcome).response["Err"]);
+}
+
+async function leads(): Promise<void> {
+  await eventually("a leader", async () => server.raft.getState().isLeader);
+}
+
+const alice = Buffer.from("alice");
+const appendOp = Buffer.from("Append");
+
+describe("KvServer", () => {
+  it("puts, appends and gets", async () => {
+    await start();
+    await leads();
+    const Key = Buffer.from("x");
+    expect(await err(get("x"))).toBe("ErrNoKey");
+    expect(
+      await err(putAppend({ Key, Value: Buffer.from("1"), ClientId: alice, RequestId: 1 })),
+    ).toBe("OK");
+    const second = { Key, Value: Buffer.from("2"), Op: appendOp, ClientId: alice, RequestId: 2 };
+    expect(await err(putAppend(second))).toBe("OK");
+    const outcome = await get("x");
+    expect(text(outcome.response["Err"])).toBe("OK");
+    expect(text(outcome.response["Value"])).toBe("12");
+  });
+
+  it("tells an empty value from a missing key", async () => {
+    await start();
+    await leads();
+    await putAppend({ Key: Buffer.from("e"), ClientId: alice, RequestId: 1 });
+    expect(await err(get("e"))).toBe("OK");
+    expect(await err(get("f"))).toBe("ErrNoKey");
+  });
+
+  it("applies a repeated request once, also after a restart", async () => {
+    await start();
+    await leads();
+    const request = {
+      Key: Buffer.from("k"),
+      Value: Buffer.from("v"),
+      Op: appendOp,
+      ClientId: alice,
+      RequestId: 1,
+    };
+    await Promise.all([putAppend(request), putAppend(request)]);
+    await putAppend(request);
+    await stop();
+    await start();
+    await leads();
+    expect(await err(putAppend(request))).toBe("OK");
+    expect(text((await get("k")).response["Value"])).toBe("v");
+  });
+
+  it("takes two requests without a ClientId for two", async () => {
+    await start();
+    await leads();
+    const request = { Key: Buffer.from("k"), Value: Buffer.from("v"), Op: appendOp };
+    await putAppend(request);
+    await putAppend(request);
+    expect(text((await get("k")).response["Value"])).toBe("vv");
+  });
+
+  it("refuses a write of a session that was never opened", async () => {
+    await start();
+    await leads();
+    const request = { Key: Buffer.from("k"), ClientId: alice, RequestId: 1, FirstUnfinished: 1 };
+    expect(await err(putAppend(request))).toBe("ErrSessionExpired");
+    expect(await err(call(kvServerRpcMethods.OpenSession, { ClientId: alice }))).toBe("OK");
+    expect(await err(putAppend(request))).toBe("OK");
+  });
+
+  it("says what is wrong with a request", async () => {
+    await start();
+    await leads();
+    const wrong: [PutAppendArgs, string][] = [
+      [{ Op: Buffer.from("Delete") }, "Op"],
+      [{ Key: new Uint8Array(65_537) }, "keyBytesMax"],
+      [{ ClientId: new Uint8Array(257) }, "ClientId"],
+      [{ RequestId: -1 }, "RequestId"],
+      [{ RequestId: 9000, FirstUnfinished: 1 }, "FirstUnfinished"],
+    ];
+    for (const [args, what] of wrong) {
+      const { controller } = await putAppend(args);
+      expect(controller.failed()).toBe(true);
+      expect(controller.errorText()).toContain(what);
+    }
+  });
+
+  it("answers ErrWrongLeader on a node without a leader", async () => {
+    await start({}, [null, silentPeer(), silentPeer()]);
+    expect(await err(putAppend({ Key: Buffer.from("k") }))).toBe("ErrWrongLeader");
+    expect(await err(get("k"))).toBe("ErrWrongLeader");
+    expect(await err(call(kvServerRpcMethods.OpenSession, { ClientId: alice }))).toBe(
+      "ErrWrongLeader",
+    );
+  });
+
+  it("takes snapshots by itself, and starts from one with its sessions", async () => {
+    await start({ snapshotLogBytes: 20_000, trailingEntries: 5 });
+    await leads();
+    const value = Buffer.alloc(500, "v");
+    for (let id = 1; id <= 100; id++)
+      await putAppend({
+        Key: Buffer.from(`k${id % 7}`),
+        Value: value,
+        ClientId: alice,
+        RequestId: id,
+      });
+    await eventually("a snapshot", async () => server.raft.status().snapshotIndex > 50);
+    const last = {
+      Key: Buffer.from("z"),
+      Value: value,
+      Op: appendOp,
+      ClientId: alice,
+      RequestId: 101,
+    };
+    await putAppend(last);
+    await stop();
+    await start({ snapshotLogBytes: 20_000, trailingEntries: 5 });
+    await leads();
+    await putAppend(last);
+    expect((await get("z")).response["Value"]).toHaveLength(500);
+    expect((await get("k1")).response["Value"]).toHaveLength(500);
+    expect(server.raft.status().snapshotIndex).toBeGreaterThan(50);
+  });
+
+  it("writes the original's commands when the node list asks for it", async () => {
+    await start({ commandCodec: "boost" });
+    await leads();
+    await putAppend({
+      Key: Buffer.from("k"),
+      Value: Buffer.from("v"),
+      ClientId: alice,
+      RequestId: 1,
+    });
+    await stop();
+    await start();
+    const commands = persister.recovered.entries.map((entry) => text(entry.command));
+    expect(commands.length).toBeGreaterThanOrEqual(2);
+    for (const command of commands) expect(command).toMatch(/^22 serialization::archive /);
+    await leads();
+    expect(text((await get("k")).response["Value"])).toBe("v");
+  });
+
+  it("shows its state", async () => {
+    await start();
+    await leads();
+    await putAppend({ Key: Buffer.from("k"), ClientId: alice, RequestId: 1 });
+    const { response } = await call(kvServerRpcMethods.Status, {});
+    expect(response).toMatchObject({
+      NodeId: 0,
+      Role: "leader",
+      LeaderHint: 1,
+      Keys: 1,
+      Sessions: 1,
+    });
+  });
+});
+
+describe("a revision-1 client whose put finds no majority", () => {
+  it("hears ErrWrongLeader after the consensus wait, and never silence", async () => {
+    const peers = [null, votingPeer(), silentPeer()];
+    await start({ consensusTimeoutMs: 50 }, peers);
+    await leads();
+    expect(await err(putAppend({ Key: Buffer.from("k") }, 1))).toBe("ErrWrongLeader");
+  });
+
+  it("while ours is told that the write may still happen", async () => {
+    await start({}, [null, votingPeer(), silentPeer()]);
+    await leads();
+    const { controller } = await putAppend({
+      Key: Buffer.from("k"),
+      ClientId: alice,
+      RequestId: 1,
+    });
+    expect(controller.error()).toMatchObject({ code: "UNAVAILABLE" });
+  });
+});
+
+/** A node that is there but never answers. */
+function silentPeer(): RaftPeer {
+  const none = (_: unknown, done: (reply: null) => void): void => void setTimeout(done, 20, null);
+  return {
+    onDown: () => {},
+    AppendEntries: none,
+    RequestVote: none,
+    InstallSnapshot: none,
+    TimeoutNow: none,
+    close: () => {},
+  };
+}
+
+/** A node that votes for whoever asks, and takes no entries. */
+function votingPeer(): RaftPeer {
+  return {
+    ...silentPeer(),
+    RequestVote: (request, done) =>
+      void setImmediate(done, {
+        type: "RequestVoteReply",
+        term: request.preVote ? request.term - 1 : request.term,
+        voteGranted: true,
+        voteState: 3,
+      }),
+  };
+}
