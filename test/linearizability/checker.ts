@@ -1,15 +1,16 @@
 /** Decides whether a history of puts, appends and gets is linearizable, key by key. */
 import { performance } from "node:perf_hooks";
-import { ByteStrings } from "./byteStrings.js";
+import { findContradiction } from "./contradiction.js";
 import { drawVerdict } from "./drawing.js";
 import { explain, valueAfter } from "./explain.js";
 import { keyHistory } from "./keyHistory.js";
-import type { Permit } from "./keySearch.js";
+import type { Permit, SearchResult } from "./keySearch.js";
 import { KeySearch } from "./keySearch.js";
 import type { CheckLimits } from "./limits.js";
 import { checkDefaults } from "./limits.js";
-import type { GetOperation, Operation } from "./operation.js";
+import type { Operation } from "./operation.js";
 import { HistoryError, validateOperation } from "./operation.js";
+import { sortBytes } from "./sortedBytes.js";
 
 export interface Legal {
   readonly verdict: "legal";
@@ -24,12 +25,15 @@ export interface Illegal {
   readonly key: Uint8Array;
   /** All operations on the key, as given. */
   readonly operations: readonly Operation[];
-  /** The longest order found that obeys real time and explains its answers. */
+  /** An order of all that was answered before `unexplained`, and of what it needs besides. */
   readonly linearized: readonly Operation[];
   /** The value after `linearized`; `undefined` for a missing key. */
   readonly value: Uint8Array | undefined;
-  /** The get whose answer nothing explains after `linearized`. */
-  readonly unexplained: GetOperation;
+  /**
+   * The first answer, by the time of its return, that no order explains together with all before
+   * it; or a later one, where the limits did not allow finding the first.
+   */
+  readonly unexplained: Operation;
   readonly steps: number;
 }
 
@@ -132,24 +136,23 @@ class Budget {
 
 function checkKey(operations: readonly Operation[], budget: Budget): Illegal | Undecided | null {
   const { key } = operations[0]!;
-  const history = keyHistory(operations);
-  const search = new KeySearch(history);
-  const result = search.run(budget.permitKey());
-  const steps = budget.steps;
-  if (!result) {
-    return { verdict: "undecided", key, operations, limit: budget.reached!, steps };
+  const search = (history: readonly Operation[]): SearchResult =>
+    new KeySearch(keyHistory(history)).run(budget.permitKey());
+  const result = search(operations);
+  if (result === "stopped") {
+    const limit = budget.reached!;
+    return { verdict: "undecided", key, operations, limit, steps: budget.steps };
   }
-  if (result.found) return null;
-  const linearized = [...result.order].map((op) => history.operations[op]!);
-  const unexplained = history.operations[result.unexplained];
-  if (unexplained?.kind !== "get") throw new Error("only a get can contradict an order");
+  if (result) return null;
+  const { linearized, unexplained } = findContradiction(operations, search);
   const value = valueAfter(linearized);
+  const { steps } = budget;
   return { verdict: "illegal", key, operations, linearized, value, unexplained, steps };
 }
 
 function groupByKey(operations: readonly Operation[]): Operation[][] {
-  const keys = new ByteStrings();
+  const { ranks } = sortBytes(operations.map(({ key }) => key));
   const groups: Operation[][] = [];
-  for (const operation of operations) (groups[keys.intern(operation.key)] ??= []).push(operation);
+  for (const [at, operation] of operations.entries()) (groups[ranks[at]!] ??= []).push(operation);
   return groups;
 }

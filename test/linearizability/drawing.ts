@@ -118,7 +118,7 @@ function drawOrder(linearized: readonly Operation[]): string {
     const cells = [String(rank), operation.client, describe(operation), value];
     return `<tr>${cells.map((cell) => `<td>${escape(cell)}</td>`).join("")}</tr>`;
   });
-  return `<h2>The end of the longest order found</h2>
+  return `<h2>The end of the order that holds without it</h2>
 <table><tr><th>#</th><th>client</th><th>operation</th><th>value after it</th></tr>
 ${rows.join("\n")}
 </table>`;
@@ -127,8 +127,8 @@ ${rows.join("\n")}
 function legend(): string {
   const parts = [
     ["placed ok", "in the order, with its number"],
-    ["unexplained ok", "has no place in any order"],
-    ["left ok", "not placed when the search ended"],
+    ["unexplained ok", "has no place in any order of these"],
+    ["left ok", "not in that order"],
     ["left unknown", "outcome unknown"],
     ["left failed", "did not happen"],
   ];

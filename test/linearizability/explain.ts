@@ -26,8 +26,8 @@ export function explain(verdict: Verdict): string {
   const { unexplained, linearized, value } = verdict;
   return (
     `key ${key}: ${describe(unexplained)} by ${unexplained.client} has no place. ` +
-    `The longest order found holds ${linearized.length} of ${count} operations ` +
-    `and leaves ${showBytes(value)}, from where nothing leads to that answer`
+    `What was answered before it fits into an order of ${linearized.length} operations that ` +
+    `leaves ${showBytes(value)}; no such order has this answer as well`
   );
 }
 

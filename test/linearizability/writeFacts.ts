@@ -1,0 +1,158 @@
+/**
+ * What is known of the operations on a key before any order of them is tried.
+ *
+ * A lineage is the time from one put to the next. A get belongs to one where its output can be read
+ * in one way only and no two puts write the value that it begins with.
+ */
+import type { Ranked } from "./keyHistory.js";
+import type { Link, UniqueReading } from "./observations.js";
+import { OutputReader, noPut } from "./observations.js";
+
+/** The lineage of the key before its first put. That of a put is 1 + the rank of its value. */
+export const firstLineage = 0;
+const noLineage = -1;
+
+export interface WriteFacts {
+  /** Some output can't have come about at all. */
+  readonly isImpossible: boolean;
+  /** Every get belongs to a lineage. */
+  readonly areAllRead: boolean;
+  /** Of each get: its lineage, or -1. */
+  readonly lineages: Int32Array;
+  /**
+   * By when each operation must have happened: where it returned, or where a get did that saw it,
+   * which makes an unknown write one that happened. Infinity for one that need not have.
+   */
+  readonly returnTimes: Float64Array;
+  /** 1: a write such that no get saw it, nor anything made of its value. */
+  readonly unseen: Uint8Array;
+  /** Of each append that is the only one of its value: where gets saw it; or null. */
+  readonly links: readonly (Link | null)[];
+  /** Of each output: the puts that it begins with, by rank. */
+  readonly basesOf: readonly (readonly number[])[];
+}
+
+export function findWriteFacts(ranked: Ranked): WriteFacts {
+  const { operations, outputs, puts, appends } = ranked;
+  const reader = new OutputReader(outputs, puts, appends);
+  const gets = readGets(ranked, reader);
+  const soloPuts = soloOperations(ranked, "put", puts.length);
+  const lineages = new Int32Array(operations.length).fill(noLineage);
+  for (const { op, reading } of gets) {
+    const isFirst = reading === "missing" || (isUnique(reading) && reading.base === noPut);
+    if (isFirst) lineages[op] = firstLineage;
+    else if (isUnique(reading) && soloPuts[reading.base]! >= 0) lineages[op] = 1 + reading.base;
+  }
+  const areAllRead = gets.every(({ op }) => lineages[op] !== noLineage);
+  markLinks(ranked, gets, reader.links);
+  const links = linksOf(ranked, reader.links);
+  return {
+    isImpossible: reader.readings.includes("impossible"),
+    areAllRead,
+    lineages,
+    returnTimes: returnTimes(ranked, gets, soloPuts, links),
+    unseen: areAllRead ? unseenByReading(ranked, gets, reader.links) : unseenPuts(ranked, reader),
+    links,
+    basesOf: reader.basesOf,
+  };
+}
+
+type GetReading = UniqueReading | "missing" | "ambiguous" | "impossible";
+
+interface Get {
+  readonly op: number;
+  readonly reading: GetReading;
+}
+
+function readGets({ operations, ranks }: Ranked, { readings }: OutputReader): Get[] {
+  const gets: Get[] = [];
+  for (const [op, { kind }] of operations.entries()) {
+    if (kind === "get") gets.push({ op, reading: readings[ranks[op]!] ?? "missing" });
+  }
+  return gets;
+}
+
+function isUnique(reading: GetReading): reading is UniqueReading {
+  return typeof reading === "object";
+}
+
+/** Of each value: the one operation of this kind that writes it, or -1 where there are several. */
+function soloOperations(
+  { operations, ranks }: Ranked,
+  kind: "put" | "append",
+  count: number,
+): Int32Array {
+  const none = -2;
+  const solo = new Int32Array(count).fill(none);
+  for (const [op, operation] of operations.entries()) {
+    if (operation.kind !== kind) continue;
+    const rank = ranks[op]!;
+    solo[rank] = solo[rank] === none ? op : -1;
+  }
+  return solo;
+}
+
+/** Tells each link when a get first had seen it. */
+function markLinks({ operations }: Ranked, gets: readonly Get[], links: readonly Link[]): void {
+  for (const { op, reading } of gets) {
+    if (!isUnique(reading) || !reading.last) continue;
+    reading.last.seenBy = Math.min(reading.last.seenBy, operations[op]!.returnTime);
+  }
+  for (const { previous, seenBy } of links.toReversed()) {
+    if (previous) previous.seenBy = Math.min(previous.seenBy, seenBy);
+  }
+}
+
+function linksOf(ranked: Ranked, links: readonly Link[]): (Link | null)[] {
+  const solo = soloOperations(ranked, "append", ranked.appends.length);
+  const found = ranked.operations.map((): Link | null => null);
+  for (const link of links) {
+    const op = solo[link.append]!;
+    // An append seen in two places makes the history illegal; either place will show that.
+    if (op >= 0 && link.seenBy < Infinity) found[op] ??= link;
+  }
+  return found;
+}
+
+function returnTimes(
+  { operations }: Ranked,
+  gets: readonly Get[],
+  soloPuts: Int32Array,
+  links: readonly (Link | null)[],
+): Float64Array {
+  const times = Float64Array.from(operations, ({ returnTime }) => returnTime);
+  const see = (op: number, time: number): void => {
+    // A write seen before its call makes the history illegal; the search will find that.
+    times[op] = Math.min(times[op]!, Math.max(time, operations[op]!.callTime));
+  };
+  for (const { op, reading } of gets) {
+    const put = isUnique(reading) ? (soloPuts[reading.base] ?? -1) : -1;
+    if (put >= 0) see(put, operations[op]!.returnTime);
+  }
+  for (const [op, link] of links.entries()) if (link) see(op, link.seenBy);
+  return times;
+}
+
+function unseenByReading(
+  { operations, ranks, appends }: Ranked,
+  gets: readonly Get[],
+  links: readonly Link[],
+): Uint8Array {
+  const seenPuts = new Set<number>();
+  for (const { reading } of gets) if (isUnique(reading)) seenPuts.add(reading.base);
+  const seenAppends = new Set<number>();
+  for (const { append, seenBy } of links) if (seenBy < Infinity) seenAppends.add(append);
+  return Uint8Array.from(operations, ({ kind }, op) => {
+    if (kind === "put") return Number(!seenPuts.has(ranks[op]!));
+    // An append of nothing can be seen nevertheless: it makes the key.
+    const leavesTrace = kind === "append" && appends[ranks[op]!]!.length > 0;
+    return Number(leavesTrace && !seenAppends.has(ranks[op]!));
+  });
+}
+
+function unseenPuts({ operations, ranks }: Ranked, { basesOf }: OutputReader): Uint8Array {
+  const seen = new Set(basesOf.flat());
+  return Uint8Array.from(operations, ({ kind }, op) =>
+    Number(kind === "put" && !seen.has(ranks[op]!)),
+  );
+}
