@@ -101,6 +101,29 @@ test("a next segment that can't be made ends it, and close gives everything back
   expect(disk.paths().filter((path) => path.endsWith(".tmp"))).toEqual([]);
 });
 
+test("what is on its way when something else fails is not acknowledged", async () => {
+  const disk = new MemoryDisk();
+  const persister = await open(disk, { syncPolicy: { waits: () => false, observe: () => {} } });
+  const onFailure = vi.fn<(error: Error) => void>();
+  const onDurable = vi.fn<() => void>();
+  persister.onFailure = onFailure;
+  const log: (() => void)[] = [];
+  const nextSegment: (() => void)[] = [];
+  disk.defer = (task, path) => (path.endsWith(".tmp") ? nextSegment : log).push(task);
+  failOnce(disk, "rename", "EIO", ".log.tmp");
+  persister.save({ hardState: null, entries: [big(1), big(2), big(3)] }, onDurable);
+  await vi.waitFor(() => expect([log.length, nextSegment.length]).toEqual([1, 1]));
+  persister.save({ hardState: null, entries: [entry(4)] }, onDurable);
+  disk.calls.length = 0;
+  nextSegment[0]?.();
+  await vi.waitFor(() => expect(onFailure).toHaveBeenCalledOnce());
+  log[0]?.();
+  await new Promise(setImmediate);
+  await persister.close();
+  expect(onDurable).not.toHaveBeenCalled();
+  expect(disk.calls.filter((call) => call.startsWith("write"))).toEqual([]);
+});
+
 test.each(["write", "sync", "rename", "syncDirectory", "read"] as const)(
   "a snapshot whose %s fails ends it; the older one stays",
   async (operation) => {

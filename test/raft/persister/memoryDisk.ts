@@ -65,7 +65,7 @@ export class MemoryDisk {
   /** `operation path`, in order. */
   readonly calls: string[] = [];
   /** Runs what an asynchronous sync does at its end; a test may hold it back. */
-  defer: (task: () => void) => void = setImmediate;
+  defer: (task: () => void, path: string) => void = (task) => setImmediate(task);
 
   private names = new Map<string, Inode>();
   private durableNames = new Map<string, Inode>();
@@ -97,7 +97,7 @@ export class MemoryDisk {
           .map((path) => path.slice(directory.length + 1)),
       open: async (path, how) => {
         alive("open", path);
-        return new MemoryFile(path, this.inode(path, how), alive, (task) => this.defer(task));
+        return new MemoryFile(path, this.inode(path, how), alive, (task) => this.defer(task, path));
       },
       rename: async (from, to) => {
         alive("rename", from);

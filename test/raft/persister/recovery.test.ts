@@ -107,6 +107,17 @@ describe("a torn tail", () => {
     expect(outline(again.recovered.entries)).toBe("1@1 2@1 3@1 4@1 5@1");
   });
 
+  test("may hold a whole record that belongs elsewhere in the same segment", async () => {
+    const { disk, end } = await threeBatches();
+    const bad = disk.contents(path);
+    const older = recordsOf(disk, 1).at(1)!;
+    bad.set(bad.slice(older.offset, older.end), end);
+    disk.replace(path, bad);
+    const { recovered } = await open(disk);
+    expect(recovered.hardState).toEqual({ term: 3, votedFor: 2 });
+    expect(outline(recovered.entries)).toBe("1@1 2@1 3@1 4@1 5@1 6@2 7@3 8@3");
+  });
+
   test("is kept aside, and told of", async () => {
     const { disk, lastAt, end } = await threeBatches();
     const torn = disk.contents(path).slice(0, end - 4);
