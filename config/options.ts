@@ -119,6 +119,8 @@ export interface StorageTuning {
   readonly syncInlineEntriesMax: number;
   readonly syncInlineBytesMax: number;
   readonly syncInlineMsMax: number;
+  /** Batches until waiting is tried again after it took too long. */
+  readonly syncRetryBatches: number;
   /** Bytes of a snapshot gathered before they are written. */
   readonly snapshotBufferBytes: number;
   /** Bytes of a snapshot written between two syncs. */
@@ -131,6 +133,7 @@ export const storageTuningDefaults: StorageTuning = {
   syncInlineEntriesMax: 8,
   syncInlineBytesMax: 64 * KiB,
   syncInlineMsMax: 1,
+  syncRetryBatches: 1_000,
   snapshotBufferBytes: 256 * KiB,
   snapshotSyncBytes: 8 * MiB,
 };
@@ -222,9 +225,11 @@ export const rpcLimits = {
   /** Output buffers kept for the next turn. */
   outputBuffersKept: 64,
   /** Bytes first set aside for a message that arrives in pieces; more only as more arrives. */
-  gatherBytesMin: 4 * KiB,
+  gatherBytesMin: 256,
   /** Least time between two looks for calls whose deadline passed. */
   deadlineScanMs: 1,
+  /** How long a closing provider waits for calls in flight unless it is told otherwise. */
+  closeGraceMs: 5_000,
   /** Silence after which the kernel probes whether the other machine is still there. */
   tcpKeepAliveMs: 15_000,
 } as const;

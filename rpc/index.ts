@@ -1,7 +1,11 @@
+export * from "./backoff.js";
 export * from "./byteWriter.js";
 export * from "./codec.js";
 export * from "./messageReader.js";
+export * from "./mprpcChannel.js";
 export * from "./mprpcController.js";
+export * from "./rpcProvider.js";
+export type { ServerErrorContext } from "./serverConnection.js";
 export * from "./service.js";
 export * from "./status.js";
 export * from "./stub.js";

@@ -1,7 +1,6 @@
-type Task = () => void;
+import { rpcLimits } from "../config/options.js";
 
-/** Tasks run in one turn before the event loop gets its share; the rest waits for the next. */
-const tasksPerTurnMax = 16_384;
+type Task = () => void;
 
 /**
  * Collects what is to happen at the end of this turn of the event loop, when all sockets that had
@@ -36,7 +35,7 @@ export class Turn {
   }
 
   readonly #run = (): void => {
-    const done = runUpTo(this.#work, tasksPerTurnMax);
+    const done = runUpTo(this.#work, rpcLimits.turnTasksMax);
     this.#work = this.#work.slice(done);
     const flushes = this.#flushes;
     this.#flushes = [];

@@ -37,9 +37,14 @@ export function readVarint(
   end: number,
   result: VarintResult,
 ): void {
+  let position = start;
+  if (position < end && bytes[position]! < 0x80) {
+    result.value = bytes[position]!;
+    result.next = position + 1;
+    return;
+  }
   let value = 0;
   let scale = 1;
-  let position = start;
   while (position < end) {
     const byte = bytes[position++]!;
     value += (byte & 0x7f) * scale;

@@ -1,0 +1,112 @@
+import type { MprpcController } from "./mprpcController.js";
+import type { RequestFramer } from "./framing.js";
+import type { Codec } from "./service.js";
+import { RpcStatus } from "./status.js";
+import { throwLater, turn } from "./turn.js";
+
+/** What a call needs of the channel that it was made on. */
+export interface ClientCallOwner {
+  /** The caller gave the call up; it has ended already, but may have been sent. */
+  onAbandoned(call: ClientCall): void;
+}
+
+/** How a reply becomes a message, and a request a frame; the types are the caller's business. */
+export interface CallKind {
+  readonly framer: RequestFramer<unknown>;
+  readonly response: Codec<unknown>;
+}
+
+/** As a method, so that the callback of any reply type will do: only the caller knows the type. */
+interface DoneHolder {
+  done(response: unknown): void;
+}
+export type Done = DoneHolder["done"];
+
+/** One call in a channel, from `callMethod` until its `done`, which is called exactly once. */
+export class ClientCall {
+  readonly kind: CallKind;
+  readonly controller: MprpcController;
+  readonly request: unknown;
+  /** By the clock of `performance.now`. */
+  readonly deadline: number;
+  /** 0 until it was given a place in a connection's window. */
+  id = 0;
+  /** `Connection.flushes` when its request was put into the output. */
+  sentInFlush = 0;
+  #ended = false;
+  readonly #owner: ClientCallOwner;
+  readonly #done: Done;
+  #signal: AbortSignal | null = null;
+
+  constructor(
+    owner: ClientCallOwner,
+    kind: CallKind,
+    controller: MprpcController,
+    request: unknown,
+    done: Done,
+    deadline: number,
+  ) {
+    this.#owner = owner;
+    this.kind = kind;
+    this.controller = controller;
+    this.request = request;
+    this.#done = done;
+    this.deadline = deadline;
+    controller.setRunning(this);
+    if (controller.isCanceled()) this.cancel();
+    else if (controller.signal !== undefined) this.#listen(controller.signal);
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Ends the call with its reply. */
+  succeed(response: unknown): void {
+    this.#end();
+    this.#tell(response);
+  }
+
+  /** Ends the call without one. `done` is called later: the caller may be about to go on. */
+  fail(reason: string, status: RpcStatus, notSent: boolean, cause?: unknown): void {
+    if (this.#ended) return;
+    this.#end();
+    this.controller.setFailed(reason, status, cause);
+    this.controller.notSent = notSent;
+    turn.work(() => this.#tell(null));
+  }
+
+  /** From the controller: `startCancel` was called. */
+  cancel(): void {
+    this.#abandon("the caller canceled");
+  }
+
+  readonly #onAbort = (): void => this.#abandon("the caller's signal was aborted");
+
+  #abandon(reason: string): void {
+    if (this.#ended) return;
+    this.fail(reason, RpcStatus.CANCELLED, this.id === 0);
+    this.#owner.onAbandoned(this);
+  }
+
+  #listen(signal: AbortSignal): void {
+    this.#signal = signal;
+    if (signal.aborted) this.#onAbort();
+    else signal.addEventListener("abort", this.#onAbort, { once: true });
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.controller.setRunning(null);
+    this.#signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  /** A callback that throws must not take the other calls of this turn with it. */
+  #tell(response: unknown): void {
+    try {
+      this.#done(response);
+    } catch (error) {
+      throwLater(error);
+    }
+  }
+}

@@ -1,0 +1,224 @@
+import type { Socket } from "node:net";
+import type { RpcOptions } from "../config/options.js";
+import { CallWindow } from "./callWindow.js";
+import type { ClientCall } from "./clientCall.js";
+import { Connection, type ConnectionOwner } from "./connection.js";
+import { FrameReader, type FrameSink } from "./frameReader.js";
+import { ReplyHeader, replyMark, tooLarge, writeCancel, type FrameLimits } from "./framing.js";
+import { LegacyReplyReader } from "./legacyReplyReader.js";
+import { RpcError, RpcStatus, statusFromNumber } from "./status.js";
+import { unavailable } from "./systemError.js";
+
+/** What a connection needs of its channel. */
+export interface ClientConnectionOwner {
+  readonly options: RpcOptions;
+  /** `host:port`, for error texts. */
+  readonly address: string;
+  /** More calls may be sent. */
+  onRoom(): void;
+  /** Gone; its calls have failed. `everReplied`: it was of use before. */
+  onLost(connection: ClientConnection, error: RpcError, everReplied: boolean): void;
+}
+
+/** Longest deadline that fits into a header, in ms; longer ones are cut to it. */
+const timeoutMsMax = 0xffff_ffff;
+
+/**
+ * One established connection to a server. Which revision it speaks shows in the first byte of its
+ * first reply; until then one call is out at a time, as it stays with revision 1.
+ *
+ *     unknown ── 0x00 ──► revision 2: a window of calls, answered in any order
+ *        └── other byte ► revision 1: one call out; when it ends without a reply, so does all this
+ */
+export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader> {
+  readonly #owner: ClientConnectionOwner;
+  readonly #connection: Connection;
+  readonly #window: CallWindow;
+  readonly #frames: FrameReader<ReplyHeader>;
+  readonly #legacy = new LegacyReplyReader();
+  readonly #requestLimits: FrameLimits;
+  #revision: 1 | 2 | undefined = undefined;
+  #everReplied = false;
+  #lost: RpcError | null = null;
+
+  constructor(socket: Socket, owner: ClientConnectionOwner) {
+    this.#owner = owner;
+    const { options } = owner;
+    this.#window = new CallWindow(options.callsInFlightMax);
+    const headerBytesMax = options.headerBytesMax;
+    this.#requestLimits = { headerBytesMax, bodyBytesMax: options.requestBytesMax };
+    const replyLimits = { headerBytesMax, bodyBytesMax: options.replyBytesMax };
+    this.#frames = new FrameReader(new ReplyHeader(), true, replyLimits, this);
+    this.#connection = new Connection(socket, this, options);
+  }
+
+  get revision(): 1 | 2 | undefined {
+    return this.#revision;
+  }
+
+  get callsOut(): number {
+    return this.#window.count;
+  }
+
+  /** Whether a call may be sent now. */
+  get hasRoom(): boolean {
+    if (this.#lost !== null || this.#connection.outputFull) return false;
+    return this.#revision === 2 ? !this.#window.full : this.#window.count === 0;
+  }
+
+  /** Keeps the process alive, or not. */
+  setRef(alive: boolean): void {
+    if (alive) this.#connection.socket.ref();
+    else this.#connection.socket.unref();
+  }
+
+  /** Sends a call; only when `hasRoom`. A request that can't be written fails its call. */
+  send(call: ClientCall, now: number): void {
+    const { controller } = call;
+    const legacy = this.#revision === 1;
+    const timeoutMs = Math.min(Math.max(1, Math.ceil(call.deadline - now)), timeoutMsMax);
+    this.#window.add(call);
+    try {
+      call.kind.framer.write(
+        this.#connection.open(),
+        call.request,
+        legacy ? 0 : call.id,
+        legacy ? 0 : timeoutMs,
+        legacy ? [] : controller.metadata,
+        this.#requestLimits,
+      );
+      call.sentInFlush = this.#connection.flushes;
+    } catch (error) {
+      this.#window.remove(call);
+      failWithError(call, error);
+    }
+  }
+
+  /** The call ended before its reply came. */
+  abandon(call: ClientCall, cancel: boolean): void {
+    if (this.#window.find(call.id) !== call) return;
+    this.#window.remove(call);
+    if (this.#revision === 2) {
+      if (cancel) writeCancel(this.#connection.open(), call.id);
+      return;
+    }
+    // The next reply would be taken for this call's, or this call's for the next one's.
+    this.destroy(new RpcError(RpcStatus.UNAVAILABLE, "a call ended before its reply came"));
+  }
+
+  forEachCall(visit: (call: ClientCall) => void): void {
+    this.#window.forEach(visit);
+  }
+
+  destroy(error: RpcError): void {
+    this.#connection.destroy(error);
+    this.#lose(error);
+  }
+
+  onData(chunk: Buffer): void {
+    if (this.#lost !== null || chunk.length === 0) return;
+    this.#revision ??= chunk[0] === replyMark ? 2 : 1;
+    if (this.#revision === 2) this.#frames.push(chunk);
+    else this.#onLegacyData(chunk);
+    if (this.hasRoom) this.#owner.onRoom();
+  }
+
+  onEnd(): void {
+    this.destroy(this.#closedError());
+  }
+
+  onClosed(error: Error | null): void {
+    this.#lose(
+      error === null ? this.#closedError() : unavailable(`connection to ${this.#address}`, error),
+    );
+  }
+
+  onOutputFull(full: boolean): void {
+    if (!full && this.hasRoom) this.#owner.onRoom();
+  }
+
+  onFrame(header: ReplyHeader, body: Buffer): void {
+    this.#everReplied = true;
+    const call = this.#window.find(header.callId);
+    // A call that ended, by its deadline or its caller: nobody waits for this.
+    if (call === null) return;
+    this.#window.remove(call);
+    call.controller.replyMetadata = header.metadata;
+    if (header.status === RpcStatus.OK) complete(call, body);
+    else call.fail(header.errorText, statusFromNumber(header.status), false);
+  }
+
+  onOversized(header: ReplyHeader): void {
+    const call = this.#window.find(header.callId);
+    if (call === null) return;
+    this.#window.remove(call);
+    failWithError(
+      call,
+      tooLarge("the reply", header.bodySize, this.#owner.options.replyBytesMax),
+      false,
+    );
+  }
+
+  onGarbage(reason: string): void {
+    this.destroy(new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} sent garbage: ${reason}`));
+  }
+
+  #onLegacyData(chunk: Buffer): void {
+    if (this.#window.count === 0) {
+      this.onGarbage("a reply that nobody asked for");
+      return;
+    }
+    const reply = this.#legacy.push(chunk);
+    if (reply === undefined) this.onGarbage("a reply that is no message");
+    else if (reply !== null) this.#onLegacyReply(reply);
+    else if (this.#legacy.length > this.#owner.options.replyBytesMax) {
+      this.onGarbage("a reply beyond the limit");
+    }
+  }
+
+  #onLegacyReply(reply: Buffer): void {
+    this.#everReplied = true;
+    this.#window.forEach((call) => {
+      this.#window.remove(call);
+      complete(call, reply);
+    });
+  }
+
+  get #address(): string {
+    return this.#owner.address;
+  }
+
+  #closedError(): RpcError {
+    return new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} closed the connection`);
+  }
+
+  #lose(error: RpcError): void {
+    if (this.#lost !== null) return;
+    this.#lost = error;
+    this.#frames.stop();
+    const { flushes } = this.#connection;
+    this.#window.forEach((call) => {
+      this.#window.remove(call);
+      const notSent = call.sentInFlush === flushes;
+      call.fail(error.message, RpcStatus.UNAVAILABLE, notSent, error);
+    });
+    this.#owner.onLost(this, error, this.#everReplied);
+  }
+}
+
+function complete(call: ClientCall, body: Buffer): void {
+  let response: unknown;
+  try {
+    response = call.kind.response.decode(body);
+  } catch (error) {
+    const text = error instanceof Error ? error.message : String(error);
+    call.fail(`the reply can't be decoded: ${text}`, RpcStatus.INTERNAL, false, error);
+    return;
+  }
+  call.succeed(response);
+}
+
+function failWithError(call: ClientCall, error: unknown, notSent = true): void {
+  if (error instanceof RpcError) call.fail(error.message, error.status, notSent, error);
+  else call.fail(String(error), RpcStatus.INTERNAL, notSent, error);
+}

@@ -1,0 +1,224 @@
+import type { Socket } from "node:net";
+import { rpcLimits, type RpcOptions } from "../config/options.js";
+import type { ByteWriter } from "./byteWriter.js";
+import { borrowWriter, returnWriter } from "./outputPool.js";
+import { turn } from "./turn.js";
+
+/** Who talks over a connection. */
+export interface ConnectionOwner {
+  onData(chunk: Buffer): void;
+  /** The peer will send nothing more. */
+  onEnd(): void;
+  /** The socket is gone; called once. `error` is null when it was closed in an orderly way. */
+  onClosed(error: Error | null): void;
+  /** So much output waits that no more should be made (true), or no longer (false). */
+  onOutputFull(full: boolean): void;
+}
+
+/**
+ * One socket with its output gathered: whatever is written during a turn of the event loop goes out
+ * in one write, at its end. While the kernel takes no more, output gathers here, and the owner is
+ * told once there is too much of it. A peer that takes none of it for too long is let go.
+ *
+ *     open() ─ writer ─► flush, once a turn ─► socket.write ─ taken at once ─► writer is reused
+ *                            ▲                      └─ kernel is full: busy ─┐
+ *                            └───────────────── written ◄────────────────────┘
+ */
+export class Connection {
+  readonly socket: Socket;
+  readonly #owner: ConnectionOwner;
+  readonly #outputBytesMax: number;
+  readonly #slowReaderTimeoutMs: number;
+
+  #writer: ByteWriter | null = null;
+  #flushPlanned = false;
+  /** Output cut to the size of one write, waiting for the one before it. */
+  #slices: Buffer[] = [];
+  #slicesBytes = 0;
+  /** The kernel has not taken all of the last write. */
+  #busy = false;
+  #slowTimer: NodeJS.Timeout | null = null;
+  #full = false;
+  #closing = false;
+  #closed = false;
+  #error: Error | null = null;
+  #flushes = 0;
+
+  constructor(
+    socket: Socket,
+    owner: ConnectionOwner,
+    options: Pick<RpcOptions, "outputBytesMax" | "slowReaderTimeoutMs">,
+  ) {
+    this.socket = socket;
+    this.#owner = owner;
+    this.#outputBytesMax = options.outputBytesMax;
+    this.#slowReaderTimeoutMs = options.slowReaderTimeoutMs;
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, rpcLimits.tcpKeepAliveMs);
+    socket.on("data", (chunk: Buffer) => owner.onData(chunk));
+    socket.on("end", () => owner.onEnd());
+    socket.on("error", (error) => {
+      this.#error ??= error;
+    });
+    socket.on("close", () => this.#onClose());
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** More output waits than `outputBytesMax`. */
+  get outputFull(): boolean {
+    return this.#full;
+  }
+
+  /** Counts the flushes: what was written before the last one may have reached the peer. */
+  get flushes(): number {
+    return this.#flushes;
+  }
+
+  /** Bytes that the kernel has not taken yet. */
+  get outputBytes(): number {
+    return this.socket.writableLength + this.#slicesBytes + (this.#writer?.length ?? 0);
+  }
+
+  /** Where to append output of this turn. Not to be kept beyond the current call. */
+  open(): ByteWriter {
+    if (!this.#flushPlanned) {
+      this.#flushPlanned = true;
+      turn.flush(this.#flush);
+    }
+    return (this.#writer ??= borrowWriter());
+  }
+
+  /** Writes `bytes` at once, and alone; `written` is called when the kernel has them. */
+  writeAlone(bytes: Uint8Array, written: () => void): void {
+    this.#flushes++;
+    this.socket.write(bytes, () => {
+      this.#watchSlowReader(false);
+      written();
+    });
+    if (this.socket.writableLength > 0) this.#watchSlowReader(true);
+  }
+
+  /** Sends what was written, then FIN. */
+  closeAfterOutput(): void {
+    if (this.#closing || this.#closed) return;
+    this.#closing = true;
+    this.#flush();
+    this.#endWhenEmpty();
+  }
+
+  /**
+   * Ends with RST: to the original's clerk the one clean failure. Unsent output is lost. `error` is
+   * what `onClosed` will tell.
+   */
+  reset(error: Error | null = null): void {
+    if (this.#closed || this.socket.destroyed) return;
+    this.#error ??= error;
+    this.socket.resetAndDestroy();
+  }
+
+  /** Ends at once; `error` is what `onClosed` will tell. */
+  destroy(error: Error | null): void {
+    this.#error ??= error;
+    this.socket.destroy();
+  }
+
+  readonly #flush = (): void => {
+    this.#flushPlanned = false;
+    if (this.#closed) this.#dropOutput();
+    else if (!this.#busy) this.#writeGathered();
+    this.#updateFull();
+  };
+
+  #writeGathered(): void {
+    const writer = this.#writer;
+    if (writer === null || writer.length === 0) return;
+    this.#writer = null;
+    this.#flushes++;
+    if (writer.length > rpcLimits.socketWriteBytesMax) {
+      this.#slice(writer.take());
+      returnWriter(writer);
+      this.#writeSlice();
+      return;
+    }
+    this.socket.write(writer.view(), this.#onWritten);
+    // Nothing waits in the socket: the kernel has copied it all, and the memory is free again.
+    if (this.socket.writableLength > 0) {
+      writer.take();
+      this.#becomeBusy();
+    }
+    returnWriter(writer);
+  }
+
+  /** A large output goes in parts, so that a slow peer can be told from one that is stuck. */
+  #slice(output: Buffer): void {
+    const size = rpcLimits.socketWriteBytesMax;
+    for (let start = 0; start < output.length; start += size) {
+      this.#slices.push(output.subarray(start, start + size));
+    }
+    this.#slices.reverse();
+    this.#slicesBytes = output.length;
+  }
+
+  #writeSlice(): void {
+    const slice = this.#slices.pop();
+    if (slice === undefined) return;
+    this.#slicesBytes -= slice.length;
+    this.#becomeBusy();
+    this.socket.write(slice, this.#onWritten);
+  }
+
+  #becomeBusy(): void {
+    this.#busy = true;
+    this.#watchSlowReader(true);
+  }
+
+  readonly #onWritten = (): void => {
+    if (!this.#busy || this.socket.writableLength > 0 || this.#closed) return;
+    this.#busy = false;
+    this.#watchSlowReader(false);
+    if (this.#slices.length > 0) this.#writeSlice();
+    else this.#writeGathered();
+    this.#updateFull();
+    if (this.#closing) this.#endWhenEmpty();
+  };
+
+  #endWhenEmpty(): void {
+    if (!this.#busy && !this.#closed) this.socket.destroySoon();
+  }
+
+  #updateFull(): void {
+    const bytes = this.outputBytes;
+    // Half-way down only, so that the owner does not stop and go with every write.
+    const full = this.#full ? bytes > this.#outputBytesMax / 2 : bytes > this.#outputBytesMax;
+    if (full === this.#full) return;
+    this.#full = full;
+    if (!this.#closed) this.#owner.onOutputFull(full);
+  }
+
+  #watchSlowReader(watch: boolean): void {
+    if (this.#slowTimer !== null) clearTimeout(this.#slowTimer);
+    this.#slowTimer = null;
+    if (!watch || this.#closed) return;
+    this.#slowTimer = setTimeout(() => {
+      this.reset(new Error(`the peer took nothing for ${this.#slowReaderTimeoutMs} ms`));
+    }, this.#slowReaderTimeoutMs);
+    this.#slowTimer.unref();
+  }
+
+  #onClose(): void {
+    this.#closed = true;
+    this.#watchSlowReader(false);
+    this.#dropOutput();
+    this.#owner.onClosed(this.#error);
+  }
+
+  #dropOutput(): void {
+    if (this.#writer !== null) returnWriter(this.#writer);
+    this.#writer = null;
+    this.#slices = [];
+    this.#slicesBytes = 0;
+  }
+}

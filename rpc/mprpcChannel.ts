@@ -1,0 +1,282 @@
+import { connect, type Socket } from "node:net";
+import { rpcDefaults, type RpcOptions } from "../config/options.js";
+import { Backoff } from "./backoff.js";
+import { ClientCall, type CallKind, type ClientCallOwner } from "./clientCall.js";
+import { ClientConnection, type ClientConnectionOwner } from "./clientConnection.js";
+import { DeadlineTimer } from "./deadlineTimer.js";
+import { Fifo } from "./fifo.js";
+import { RequestFramer } from "./framing.js";
+import type { MprpcController } from "./mprpcController.js";
+import type { MethodDescriptor, RpcChannel } from "./service.js";
+import { RpcError, RpcStatus } from "./status.js";
+import { unavailable } from "./systemError.js";
+
+export interface MprpcChannelOptions extends Partial<RpcOptions> {
+  /** A name or an address. */
+  readonly host: string;
+  readonly port: number;
+  /** Lets the process end while no call is running. Default: the connection keeps it alive. */
+  readonly unrefWhenIdle?: boolean;
+}
+
+/**
+ * `idle`: no connection; the next call makes one. `backoff`: the last attempt failed, and calls fail
+ * at once until the wait is over.
+ */
+export type ChannelState = "idle" | "connecting" | "ready" | "backoff" | "closed";
+
+/**
+ * A client's connection to one server, made when it is first needed and again after it was lost:
+ * `MprpcChannel` of the original. Any number of calls may be made at once.
+ *
+ *     idle ── call ──► connecting ── connected ──► ready
+ *      ▲                  │  ▲                       │
+ *      │           failed │  │ connectNow            │ lost, after it was of use
+ *      └─ wait is over ─ backoff ◄── lost before ────┤
+ *      ▲                                             │
+ *      └─────────────────────────────────────────────┘
+ */
+export class MprpcChannel implements RpcChannel {
+  readonly host: string;
+  readonly port: number;
+  /** Called when an established connection was lost, after its calls have failed. */
+  onConnectionLost: (error: RpcError) => void = () => {};
+  /** Called when an attempt to connect failed, after the calls that waited for it have failed. */
+  onConnectFailed: (error: RpcError) => void = () => {};
+
+  readonly #options: RpcOptions;
+  readonly #unrefWhenIdle: boolean;
+  readonly #backoff: Backoff;
+  readonly #kinds = new WeakMap<object, CallKind>();
+  readonly #waiting = new Fifo<ClientCall>();
+  #abandonedWaiting = 0;
+  readonly #deadlines = new DeadlineTimer((now) => this.#expireCalls(now));
+  readonly #connectionOwner: ClientConnectionOwner;
+  readonly #callOwner: ClientCallOwner = { onAbandoned: (call) => this.#onAbandoned(call) };
+  #connection: ClientConnection | null = null;
+  /** A socket on its way to being a connection. */
+  #socket: Socket | null = null;
+  #retryAt = 0;
+  #lastError: RpcError | null = null;
+  #closed = false;
+
+  constructor(options: MprpcChannelOptions) {
+    const { host, port, unrefWhenIdle = false, ...limits } = options;
+    this.host = host;
+    this.port = port;
+    this.#unrefWhenIdle = unrefWhenIdle;
+    this.#options = { ...rpcDefaults, ...limits };
+    this.#backoff = new Backoff(this.#options.backoffMsMin, this.#options.backoffMsMax);
+    this.#connectionOwner = {
+      options: this.#options,
+      address: this.#address,
+      onRoom: () => this.#sendWaiting(),
+      onLost: (connection, error, everReplied) => this.#onLost(connection, error, everReplied),
+    };
+  }
+
+  /** Of the wire, as the server of the current connection speaks it; undefined until it replied. */
+  get revision(): 1 | 2 | undefined {
+    return this.#connection?.revision;
+  }
+
+  get state(): ChannelState {
+    if (this.#closed) return "closed";
+    if (this.#connection !== null) return "ready";
+    if (this.#socket !== null) return "connecting";
+    return performance.now() < this.#retryAt ? "backoff" : "idle";
+  }
+
+  /**
+   * Starts one call. `request` must not be changed before `done` is called: while the window is
+   * full or the connection not yet there, it is only kept. The reply's `bytes` fields may be views
+   * into memory that they share with other replies: whoever keeps one for long copies it.
+   */
+  callMethod<Req, Res>(
+    method: MethodDescriptor<Req, Res>,
+    controller: MprpcController,
+    request: Req,
+    done: (response: Res | null) => void,
+  ): void {
+    const now = performance.now();
+    const timeoutMs = controller.timeoutMs > 0 ? controller.timeoutMs : this.#options.callTimeoutMs;
+    const kind = this.#kindOf(method);
+    const deadline = now + timeoutMs;
+    const call = new ClientCall(this.#callOwner, kind, controller, request, done, deadline);
+    if (call.ended) return;
+    if (this.#waiting.length === 0 && this.#connection?.hasRoom === true) {
+      this.#send(this.#connection, call, now);
+    } else {
+      this.#admit(call, now);
+    }
+  }
+
+  /** Begins to connect, whatever `backoff` says; does nothing while connecting or connected. */
+  connectNow(): void {
+    if (this.#closed || this.#connection !== null || this.#socket !== null) return;
+    this.#connect();
+  }
+
+  /** Ends everything: calls that are running fail with CANCELLED, later ones with UNAVAILABLE. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#deadlines.clear();
+    const error = new RpcError(RpcStatus.CANCELLED, "the channel was closed");
+    this.#failWaiting(error);
+    this.#connection?.forEachCall((call) => call.fail(error.message, error.status, false, error));
+    this.#connection?.destroy(error);
+    this.#socket?.destroy();
+  }
+
+  get #address(): string {
+    return `${this.host}:${this.port}`;
+  }
+
+  #kindOf(method: MethodDescriptor): CallKind {
+    let kind = this.#kinds.get(method);
+    if (kind === undefined) {
+      kind = { framer: new RequestFramer(method), response: method.response };
+      this.#kinds.set(method, kind);
+    }
+    return kind;
+  }
+
+  #send(connection: ClientConnection, call: ClientCall, now: number): void {
+    if (this.#unrefWhenIdle && connection.callsOut === 0) connection.setRef(true);
+    connection.send(call, now);
+    if (!call.ended) this.#deadlines.watch(call.deadline, now);
+  }
+
+  /** A call that can't be sent now: it waits if there is something to wait for. */
+  #admit(call: ClientCall, now: number): void {
+    if (this.#closed) {
+      call.fail("the channel is closed", RpcStatus.UNAVAILABLE, true);
+    } else if (this.state === "backoff") {
+      const text = this.#lastError?.message ?? `${this.#address} can't be reached`;
+      call.fail(text, RpcStatus.UNAVAILABLE, true, this.#lastError ?? undefined);
+    } else if (this.#waiting.length >= this.#options.callsQueuedMax) {
+      const text = `${this.#options.callsQueuedMax} calls wait for ${this.#address} already`;
+      call.fail(text, RpcStatus.RESOURCE_EXHAUSTED, true);
+    } else {
+      this.#waiting.push(call);
+      this.#deadlines.watch(call.deadline, now);
+      this.connectNow();
+    }
+  }
+
+  #sendWaiting(): void {
+    const connection = this.#connection;
+    if (connection === null) return;
+    if (this.#waiting.length > 0) {
+      const now = performance.now();
+      while (connection.hasRoom) {
+        const call = this.#waiting.shift();
+        if (call === undefined) break;
+        if (!call.ended) this.#send(connection, call, now);
+      }
+    }
+    if (this.#unrefWhenIdle && connection.callsOut === 0) connection.setRef(false);
+  }
+
+  #onAbandoned(call: ClientCall): void {
+    if (call.id !== 0) this.#connection?.abandon(call, true);
+    else this.#forgetAbandoned();
+    if (this.#connection?.hasRoom === true) this.#sendWaiting();
+  }
+
+  /** Abandoned calls leave the queue when they are most of it, which costs little for each. */
+  #forgetAbandoned(): void {
+    this.#abandonedWaiting++;
+    if (this.#abandonedWaiting * 2 <= this.#waiting.length) return;
+    this.#waiting.filter((call) => !call.ended);
+    this.#abandonedWaiting = 0;
+  }
+
+  /** Ends what is overdue; returns the earliest deadline left. */
+  #expireCalls(now: number): number {
+    let earliest = Infinity;
+    const expire = (call: ClientCall): void => {
+      if (call.ended) return;
+      if (call.deadline > now) earliest = Math.min(earliest, call.deadline);
+      else this.#expire(call);
+    };
+    this.#connection?.forEachCall(expire);
+    this.#waiting.filter((call) => {
+      expire(call);
+      return !call.ended;
+    });
+    if (this.#connection?.hasRoom === true) this.#sendWaiting();
+    return earliest;
+  }
+
+  #expire(call: ClientCall): void {
+    const sent = call.id !== 0;
+    const text = `no reply from ${this.#address} in time`;
+    call.fail(text, RpcStatus.DEADLINE_EXCEEDED, !sent);
+    // Without a cancel: the server has the deadline, too.
+    if (sent) this.#connection?.abandon(call, false);
+  }
+
+  #connect(): void {
+    const socket = connect({ host: this.host, port: this.port });
+    this.#socket = socket;
+    const { connectTimeoutMs } = this.#options;
+    const timer = setTimeout(() => {
+      socket.destroy(new Error(`no answer within ${connectTimeoutMs} ms`));
+    }, connectTimeoutMs);
+    let failure: Error | null = null;
+    const onError = (error: Error): void => {
+      failure ??= error;
+    };
+    const onClose = (): void => {
+      clearTimeout(timer);
+      this.#onConnectFailed(unavailable(`connecting to ${this.#address}`, failure ?? "closed"));
+    };
+    socket.on("error", onError);
+    socket.on("close", onClose);
+    socket.once("connect", () => {
+      clearTimeout(timer);
+      socket.off("error", onError);
+      socket.off("close", onClose);
+      this.#onConnected(socket);
+    });
+  }
+
+  #onConnected(socket: Socket): void {
+    this.#socket = null;
+    this.#connection = new ClientConnection(socket, this.#connectionOwner);
+    this.#sendWaiting();
+  }
+
+  #onConnectFailed(error: RpcError): void {
+    this.#socket = null;
+    if (this.#closed) return;
+    this.#backOff(error);
+    this.#failWaiting(error);
+    this.onConnectFailed(error);
+  }
+
+  #onLost(connection: ClientConnection, error: RpcError, everReplied: boolean): void {
+    if (this.#connection !== connection) return;
+    this.#connection = null;
+    if (this.#closed) return;
+    if (everReplied) this.#backoff.reset();
+    else this.#backOff(error);
+    // What was never sent may go over the next connection, unless this one was good for nothing.
+    if (!everReplied) this.#failWaiting(error);
+    else if (this.#waiting.length > 0) this.#connect();
+    this.onConnectionLost(error);
+  }
+
+  #backOff(error: RpcError): void {
+    this.#lastError = error;
+    this.#retryAt = performance.now() + this.#backoff.next();
+  }
+
+  #failWaiting(error: RpcError): void {
+    for (let call = this.#waiting.shift(); call !== undefined; call = this.#waiting.shift()) {
+      call.fail(error.message, error.status, true, error);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import type { OfferedMethod } from "./methodTable.js";
+import type { MprpcController } from "./mprpcController.js";
+
+/** What a call needs of the connection that it came from. */
+export interface ServerCallOwner {
+  /** The handler is done with the call, and `response` is what it said. */
+  onDone(call: ServerCall, response: unknown): void;
+}
+
+/** One call in a provider, from the arrival of its request until its handler is done with it. */
+export class ServerCall {
+  readonly offered: OfferedMethod;
+  /** 0 for a call of revision 1. */
+  readonly callId: number;
+  readonly controller: MprpcController;
+  /** Its neighbours in the list of the connection's running calls. */
+  previous: ServerCall | null = null;
+  next: ServerCall | null = null;
+  /** The caller has its answer, or wants none any more. */
+  answered = false;
+  #owner: ServerCallOwner | null;
+
+  constructor(
+    owner: ServerCallOwner,
+    offered: OfferedMethod,
+    callId: number,
+    controller: MprpcController,
+  ) {
+    this.#owner = owner;
+    this.offered = offered;
+    this.callId = callId;
+    this.controller = controller;
+  }
+
+  /** What the handler calls when it has finished. Only the first time counts. */
+  readonly done = (response: unknown): void => {
+    const owner = this.#owner;
+    this.#owner = null;
+    owner?.onDone(this, response);
+  };
+}
+
+/** The running calls of one connection: a list in the order of their arrival. */
+export class ServerCalls {
+  #first: ServerCall | null = null;
+  #last: ServerCall | null = null;
+  #count = 0;
+
+  get count(): number {
+    return this.#count;
+  }
+
+  add(call: ServerCall): void {
+    call.previous = this.#last;
+    if (this.#last === null) this.#first = call;
+    else this.#last.next = call;
+    this.#last = call;
+    this.#count++;
+  }
+
+  remove(call: ServerCall): void {
+    if (call.previous === null) this.#first = call.next;
+    else call.previous.next = call.next;
+    if (call.next === null) this.#last = call.previous;
+    else call.next.previous = call.previous;
+    this.#count--;
+  }
+
+  /** The running call `callId`, or null. Only cancels ask, so that a search will do. */
+  find(callId: number): ServerCall | null {
+    let call = this.#first;
+    while (call !== null && call.callId !== callId) call = call.next;
+    return call;
+  }
+
+  /** Calls `visit` with each; it may end the call that it is given. */
+  forEach(visit: (call: ServerCall) => void): void {
+    let call = this.#first;
+    while (call !== null) {
+      const { next } = call;
+      visit(call);
+      call = next;
+    }
+  }
+}

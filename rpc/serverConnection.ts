@@ -1,0 +1,386 @@
+import type { Socket } from "node:net";
+import type { RpcOptions } from "../config/options.js";
+import { ByteWriter } from "./byteWriter.js";
+import { Connection, type ConnectionOwner } from "./connection.js";
+import { DeadlineTimer } from "./deadlineTimer.js";
+import { FrameReader, type FrameSink } from "./frameReader.js";
+import { cancelFlag, RequestHeader, tooLarge, writeFailure, type FrameLimits } from "./framing.js";
+import { LegacyReplies } from "./legacyReplies.js";
+import type { MethodTable, OfferedMethod } from "./methodTable.js";
+import { MprpcController, type CallOrigin } from "./mprpcController.js";
+import { ServerCall, ServerCalls, type ServerCallOwner } from "./serverCall.js";
+import { RpcError, RpcStatus } from "./status.js";
+import { systemCode } from "./systemError.js";
+
+/** Where an error of the serving side happened; for logs. */
+export interface ServerErrorContext {
+  /** Address and port of the caller. */
+  readonly peer: string;
+  /** `service.method`; empty when it concerns the connection. */
+  readonly method: string;
+}
+
+/** What a connection needs of its provider. */
+export interface ServerConnectionOwner {
+  readonly options: RpcOptions;
+  readonly methods: MethodTable;
+  onError(error: Error, context: ServerErrorContext): void;
+  onConnectionClosed(connection: ServerConnection): void;
+}
+
+/** Why a connection reads nothing at the moment. */
+const pausedByCalls = 1;
+const pausedByOutput = 2;
+
+/** One caller's connection, in whichever revision of the wire it speaks. */
+export class ServerConnection
+  implements ConnectionOwner, FrameSink<RequestHeader>, ServerCallOwner
+{
+  readonly #owner: ServerConnectionOwner;
+  readonly #connection: Connection;
+  readonly #reader: FrameReader<RequestHeader>;
+  readonly #legacyReplies: LegacyReplies;
+  readonly #calls = new ServerCalls();
+  readonly #deadlines = new DeadlineTimer((now) => this.#expireCalls(now));
+  readonly #replyLimits: FrameLimits;
+  readonly #peer: string;
+  readonly #origins: Readonly<Record<1 | 2, CallOrigin>>;
+  /** The caller has shown that it knows revision 2, and so that it can take a FIN. */
+  #knowsRevision2 = false;
+  #pauses = 0;
+  #ending = false;
+  #frameTimer: NodeJS.Timeout | null = null;
+  /** When the chunk that is being read arrived; 0 while nobody has asked. */
+  #now = 0;
+
+  constructor(socket: Socket, owner: ServerConnectionOwner) {
+    this.#owner = owner;
+    const { options } = owner;
+    this.#peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    this.#origins = {
+      1: { revision: 1, peer: this.#peer },
+      2: { revision: 2, peer: this.#peer },
+    };
+    this.#replyLimits = {
+      headerBytesMax: options.headerBytesMax,
+      bodyBytesMax: options.replyBytesMax,
+    };
+    const requestLimits = {
+      headerBytesMax: options.headerBytesMax,
+      bodyBytesMax: options.requestBytesMax,
+    };
+    this.#reader = new FrameReader(new RequestHeader(), false, requestLimits, this);
+    this.#connection = new Connection(socket, this, options);
+    this.#legacyReplies = new LegacyReplies(this.#connection, (call) => this.#onLegacySent(call));
+  }
+
+  /** Takes no more calls, and closes when those in flight are answered. */
+  end(): void {
+    this.#ending = true;
+    this.#closeIfDone();
+  }
+
+  /** Closes at once, whatever is in flight. */
+  reset(): void {
+    this.#connection.reset();
+  }
+
+  onData(chunk: Buffer): void {
+    this.#now = 0;
+    this.#reader.push(chunk);
+    if (this.#pauses !== 0) this.#connection.socket.pause();
+    if (this.#frameTimer === null && this.#reader.midFrame) this.#watchFrame();
+  }
+
+  /** The caller has closed its half; calls in flight are still answered. */
+  onEnd(): void {
+    this.end();
+  }
+
+  onClosed(error: Error | null): void {
+    this.#reader.stop();
+    this.#deadlines.clear();
+    if (this.#frameTimer !== null) clearTimeout(this.#frameTimer);
+    // Peers come and go; only what one did wrong is worth a word.
+    if (error !== null && systemCode(error) === "") {
+      this.#owner.onError(error, { peer: this.#peer, method: "" });
+    }
+    this.#calls.forEach((call) => {
+      call.answered = true;
+      this.#cancel(call);
+    });
+    this.#owner.onConnectionClosed(this);
+  }
+
+  onOutputFull(full: boolean): void {
+    this.#setPaused(pausedByOutput, full);
+  }
+
+  onGarbage(reason: string): void {
+    this.#fail(new RpcError(RpcStatus.INVALID_ARGUMENT, reason));
+  }
+
+  onOversized(header: RequestHeader): void {
+    const error = tooLarge("the request", header.bodySize, this.#owner.options.requestBytesMax);
+    // A caller of revision 1 can't be told, and would take the next reply for this one's.
+    if (header.callId === 0) this.#fail(error);
+    else this.#refuse(header.callId, error);
+  }
+
+  onFrame(header: RequestHeader, body: Buffer): void {
+    const { callId } = header;
+    if (callId !== 0) this.#knowsRevision2 = true;
+    if ((header.flags & cancelFlag) !== 0) {
+      this.#onCancel(callId);
+      return;
+    }
+    const offered = this.#owner.methods.find(header);
+    if (this.#ending) this.#refuse(callId, shuttingDown());
+    else if (offered === null) this.#refuse(callId, this.#unknownMethod(header));
+    else this.#start(offered, header, body);
+  }
+
+  #unknownMethod(header: RequestHeader): RpcError {
+    const { serviceName, methodName } = header;
+    const text = this.#owner.methods.hasService(serviceName)
+      ? `service ${serviceName} has no method ${methodName}`
+      : `there is no service ${serviceName}`;
+    return new RpcError(RpcStatus.UNIMPLEMENTED, text);
+  }
+
+  #start(offered: OfferedMethod, header: RequestHeader, body: Buffer): void {
+    const { callId } = header;
+    let request: unknown;
+    try {
+      request = offered.method.request.decode(body);
+    } catch (error) {
+      this.#refuse(callId, undecodable(error));
+      return;
+    }
+    const controller = new MprpcController();
+    controller.metadata = header.metadata;
+    controller.origin = this.#origins[callId === 0 ? 1 : 2];
+    if (header.timeoutMs > 0 && callId !== 0) this.#setDeadline(controller, header.timeoutMs);
+    const call = new ServerCall(this, offered, callId, controller);
+    this.#calls.add(call);
+    if (callId === 0) this.#legacyReplies.expect(call);
+    this.#updateCallsPause();
+    this.#run(call, request);
+  }
+
+  #run(call: ServerCall, request: unknown): void {
+    const { service, method } = call.offered;
+    try {
+      service.callMethod(method, call.controller, request, call.done);
+    } catch (error) {
+      call.controller.setThrown(error);
+      call.done(null);
+    }
+  }
+
+  #setDeadline(controller: MprpcController, timeoutMs: number): void {
+    if (this.#now === 0) this.#now = performance.now();
+    controller.deadline = this.#now + timeoutMs;
+    this.#deadlines.watch(controller.deadline, this.#now);
+  }
+
+  /** The handler is done. The call counts as in flight until here, whenever its caller left. */
+  onDone(call: ServerCall, response: unknown): void {
+    const { controller } = call;
+    if (controller.failed() && isFault(controller.cause)) this.#report(call, controller.cause);
+    if (call.callId === 0) {
+      this.#answerLegacy(call, response);
+      return;
+    }
+    if (!call.answered) this.#answer(call, response);
+    this.#release(call);
+  }
+
+  #answer(call: ServerCall, response: unknown): void {
+    const { controller, callId } = call;
+    call.answered = true;
+    if (controller.failed()) {
+      this.#writeFailure(call);
+      return;
+    }
+    try {
+      const writer = this.#connection.open();
+      const { framer } = call.offered;
+      framer.write(writer, callId, controller.replyMetadata, response, this.#replyLimits);
+    } catch (error) {
+      this.#setReplyError(call, error);
+      this.#writeFailure(call);
+    }
+  }
+
+  #answerLegacy(call: ServerCall, response: unknown): void {
+    let reply: Uint8Array | null = null;
+    if (!call.controller.failed() && !call.answered) {
+      try {
+        reply = this.#encodeLegacy(call, response);
+      } catch (error) {
+        this.#setReplyError(call, error);
+      }
+    }
+    if (call.answered) this.#release(call);
+    else this.#legacyReplies.answer(call, reply);
+  }
+
+  #encodeLegacy(call: ServerCall, response: unknown): Uint8Array {
+    const writer = new ByteWriter();
+    call.offered.method.response.encode(response, writer);
+    const { bodyBytesMax } = this.#replyLimits;
+    if (writer.length > bodyBytesMax) throw tooLarge("the reply", writer.length, bodyBytesMax);
+    return writer.view();
+  }
+
+  /** A reply that is too large is the caller's to know; one that can't be encoded is our fault. */
+  #setReplyError(call: ServerCall, error: unknown): void {
+    const large = error instanceof RpcError && error.status === RpcStatus.RESOURCE_EXHAUSTED;
+    if (large) call.controller.setThrown(error);
+    else call.controller.setFailed("the reply can't be encoded", RpcStatus.INTERNAL, error);
+    this.#report(call, error);
+  }
+
+  #writeFailure(call: ServerCall): void {
+    const { controller } = call;
+    writeFailure(
+      this.#connection.open(),
+      call.callId,
+      controller.status,
+      controller.errorText(),
+      controller.replyMetadata,
+      this.#replyLimits,
+    );
+  }
+
+  /** Answers a request that no handler will see. */
+  #refuse(callId: number, error: RpcError): void {
+    if (callId === 0) {
+      // The connection ends with this answer: what comes after it is of no use.
+      this.#reader.stop();
+      this.#legacyReplies.refuse();
+      return;
+    }
+    this.#knowsRevision2 = true;
+    writeFailure(
+      this.#connection.open(),
+      callId,
+      error.status,
+      error.message,
+      [],
+      this.#replyLimits,
+    );
+  }
+
+  #onLegacySent(call: ServerCall | null): void {
+    if (call !== null) this.#release(call);
+  }
+
+  #release(call: ServerCall): void {
+    this.#calls.remove(call);
+    this.#updateCallsPause();
+    this.#closeIfDone();
+  }
+
+  #onCancel(callId: number): void {
+    const call = callId === 0 ? null : this.#calls.find(callId);
+    if (call === null || call.answered) return;
+    call.answered = true;
+    this.#cancel(call);
+  }
+
+  /** Ends what is overdue; returns the earliest deadline left. */
+  #expireCalls(now: number): number {
+    let earliest = Infinity;
+    this.#calls.forEach((call) => {
+      const { deadline } = call.controller;
+      if (call.answered) return;
+      if (deadline > now) earliest = Math.min(earliest, deadline);
+      else this.#expire(call);
+    });
+    return earliest;
+  }
+
+  #expire(call: ServerCall): void {
+    call.controller.setFailed("the deadline passed", RpcStatus.DEADLINE_EXCEEDED);
+    call.answered = true;
+    if (call.callId !== 0) this.#writeFailure(call);
+    this.#cancel(call);
+  }
+
+  #cancel(call: ServerCall): void {
+    try {
+      call.controller.startCancel();
+    } catch (error) {
+      this.#report(call, error);
+    }
+  }
+
+  #updateCallsPause(): void {
+    this.#setPaused(pausedByCalls, this.#calls.count >= this.#owner.options.callsInFlightMax);
+  }
+
+  /** Frames stop at once; the socket only when it brings more, which it seldom does in time. */
+  #setPaused(reason: number, paused: boolean): void {
+    this.#pauses = paused ? this.#pauses | reason : this.#pauses & ~reason;
+    if (this.#pauses !== 0) {
+      this.#reader.pause();
+      return;
+    }
+    if (this.#connection.socket.isPaused()) this.#connection.socket.resume();
+    this.#reader.resume();
+  }
+
+  /** A frame that never ends would hold its memory for ever. */
+  #watchFrame(): void {
+    const { framesRead } = this.#reader;
+    this.#frameTimer = setTimeout(() => {
+      this.#frameTimer = null;
+      if (!this.#reader.midFrame) return;
+      if (this.#reader.framesRead > framesRead || this.#pauses !== 0) this.#watchFrame();
+      else this.#fail(new RpcError(RpcStatus.DEADLINE_EXCEEDED, "a request never became whole"));
+    }, this.#owner.options.frameTimeoutMs);
+    this.#frameTimer.unref();
+  }
+
+  /** The stream can't be trusted any more. */
+  #fail(error: RpcError): void {
+    this.#reader.stop();
+    this.#connection.reset(error);
+  }
+
+  #closeIfDone(): void {
+    if (!this.#ending || this.#calls.count > 0 || !this.#legacyReplies.empty) return;
+    this.#reader.stop();
+    // The original's clerks take a FIN for an empty reply, and die of the next request they send.
+    if (this.#knowsRevision2) this.#connection.closeAfterOutput();
+    else this.#connection.reset();
+  }
+
+  #report(call: ServerCall, error: unknown): void {
+    const { method } = call.offered;
+    this.#owner.onError(asError(error), {
+      peer: this.#peer,
+      method: `${method.serviceName}.${method.name}`,
+    });
+  }
+}
+
+function shuttingDown(): RpcError {
+  return new RpcError(RpcStatus.UNAVAILABLE, "the server is shutting down");
+}
+
+function undecodable(cause: unknown): RpcError {
+  const text = cause instanceof Error ? cause.message : String(cause);
+  return new RpcError(RpcStatus.INVALID_ARGUMENT, `the request can't be decoded: ${text}`);
+}
+
+/** Whether a handler's failure is one of its code, rather than an answer. */
+function isFault(cause: unknown): boolean {
+  return cause !== undefined && !(cause instanceof RpcError);
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}
