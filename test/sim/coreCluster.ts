@@ -1,0 +1,163 @@
+import { CoreNode, type World } from "./coreNode.js";
+import { calm, drawTuning, type CoreTuning } from "./coreTuning.js";
+import { Invariants } from "./invariants.js";
+import { Nemesis } from "./nemesis.js";
+import { SimNetwork } from "./network.js";
+import { Prng } from "./prng.js";
+import { SimRpc } from "./simRpc.js";
+import { Trace } from "./trace.js";
+import { VirtualClock } from "./virtualClock.js";
+import { Workload } from "./workload.js";
+
+/** Elections that a healed cluster may need, in maximal election timeouts. */
+const recoveryTimeoutsMax = 60;
+/** Events that one run may take; a run that takes more goes round in circles. */
+const eventsMax = 3_000_000;
+
+export interface CoreRunResult {
+  readonly seed: number;
+  /** Equal for equal runs. */
+  readonly traceHash: string;
+  readonly events: number;
+  readonly committed: number;
+  readonly readsConfirmed: number;
+  readonly simulatedMs: number;
+  /** The highest term that any node reached. */
+  readonly terms: number;
+}
+
+/** One run failed; `message` holds the seed, how to replay it, and the newest events. */
+export class SimulationFailure extends Error {
+  override readonly name = "SimulationFailure";
+}
+
+/** A cluster of cores under the conditions that `seed` draws. */
+export class CoreCluster {
+  readonly seed: number;
+  readonly tuning: CoreTuning;
+  readonly nodes: readonly CoreNode[];
+  readonly clock = new VirtualClock();
+  readonly network: SimNetwork;
+  readonly trace: Trace;
+  readonly invariants = new Invariants();
+  private readonly rpc: SimRpc;
+  private readonly nemesis: Nemesis;
+  private readonly workload: Workload;
+  private events = 0;
+
+  constructor(seed: number, printTrace = false) {
+    const prng = new Prng(seed);
+    const tuning = drawTuning(prng.fork());
+    const { clusterSize } = tuning;
+    this.seed = seed;
+    this.tuning = tuning;
+    this.trace = new Trace(printTrace);
+    this.network = new SimNetwork(this.clock, prng.fork(), clusterSize, tuning.network);
+    this.rpc = new SimRpc(this.clock, this.network, prng.fork(), tuning.rpc);
+    const { clock, rpc, trace, invariants } = this;
+    const node = (id: number): CoreNode => this.nodes[id]!;
+    const world: World = { clock, rpc, trace, invariants, tuning, node };
+    this.nodes = Array.from(
+      { length: clusterSize },
+      (_, id) => new CoreNode(id, world, prng.fork()),
+    );
+    this.nemesis = new Nemesis(world, this.nodes, this.network, prng.fork());
+    this.workload = new Workload(world, this.nodes, prng.fork());
+    this.invariants.watch(this.nodes);
+  }
+
+  /**
+   * Faults and load for a while; then calm, in which the cluster must recover.
+   * @throws SimulationFailure
+   */
+  run(): CoreRunResult {
+    try {
+      for (const node of this.nodes) node.start();
+      this.nemesis.start();
+      this.workload.start();
+      this.runUntil(this.tuning.runMs, () => false);
+      this.invariants.checkAll();
+      this.calmDown();
+      this.mustRecover();
+      this.invariants.checkAll();
+    } catch (error) {
+      throw this.failure(error as Error);
+    }
+    return this.result();
+  }
+
+  private calmDown(): void {
+    this.nemesis.stop();
+    this.workload.stop();
+    this.network.heal();
+    this.network.tuning = calm.network;
+    this.rpc.tuning = { ...this.rpc.tuning, repeatsReplies: false };
+    for (const node of this.nodes) {
+      node.disk.tuning = calm.disk;
+      node.resume();
+      node.start();
+    }
+  }
+
+  /** Liveness: a leader comes, new commands commit, and every node applies all there is. */
+  private mustRecover(): void {
+    const deadline = this.clock.now + recoveryTimeoutsMax * this.recoveryUnitMs;
+    let proposed = 0;
+    const isDone = (): boolean => {
+      const leader = this.nodes.find(({ core }) => core?.role === "leader");
+      if (leader === undefined) return false;
+      if (proposed === 0 || proposed > leader.core!.log.lastIndex)
+        proposed = this.workload.propose(leader);
+      const { commitIndex } = this.invariants;
+      const everywhere = this.nodes.every(({ machine }) => machine.index === commitIndex);
+      return proposed !== 0 && commitIndex >= proposed && everywhere;
+    };
+    if (!this.runUntil(deadline, isDone)) throw new Error(`no recovery: ${this.describe()}`);
+  }
+
+  /** What stands between the cluster and its recovery: elections, and calls that must time out. */
+  private get recoveryUnitMs(): number {
+    const { node, rpc, faults } = this.tuning;
+    return Math.max(node.electionTimeoutMsMax, rpc.timeoutMs, faults.durationMsMax);
+  }
+
+  /** @returns whether `isDone` became true by `deadline`. */
+  private runUntil(deadline: number, isDone: () => boolean): boolean {
+    while (this.clock.step(deadline)) {
+      if (++this.events > eventsMax) throw new Error(`more than ${eventsMax} events`);
+      if (isDone()) return true;
+    }
+    return false;
+  }
+
+  private describe(): string {
+    const { commitIndex } = this.invariants;
+    const nodes = this.nodes.map(({ id, core, machine }) => {
+      const followers = core?.followers().map((f) => `${f.id}:${f.state}:${f.matchIndex}`) ?? [];
+      return `${id} ${core?.role} of ${core?.term} applied ${machine.index} (${followers.join(" ")})`;
+    });
+    return `committed ${commitIndex}; ${nodes.join("; ")}`;
+  }
+
+  private result(): CoreRunResult {
+    return {
+      seed: this.seed,
+      traceHash: this.trace.hash,
+      events: this.events,
+      committed: this.invariants.commitIndex,
+      readsConfirmed: this.nodes.reduce((sum, node) => sum + node.readsConfirmed, 0),
+      simulatedMs: Math.round(this.clock.now),
+      terms: Math.max(...this.nodes.map(({ durable }) => durable.hardState.term)),
+    };
+  }
+
+  private failure(cause: Error): SimulationFailure {
+    const message = [
+      `seed ${this.seed}, event ${this.events}, ${this.clock.now.toFixed(3)} ms: ${cause.message}`,
+      `replay: SIM_SEED=${this.seed} npx vitest run --config test/sim/vitest.config.ts`,
+      `conditions: ${JSON.stringify(this.tuning)}`,
+      `newest events:\n${this.trace.tail()}`,
+    ].join("\n");
+    return new SimulationFailure(message, { cause });
+  }
+}

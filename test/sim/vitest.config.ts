@@ -1,0 +1,15 @@
+import { defineConfig } from "vitest/config";
+
+/**
+ * The long simulation, of as many seeds as one likes:
+ *
+ *     SIM_SEED=17 npx vitest run --config test/sim/vitest.config.ts     one seed, every event printed
+ *     SIM_SEEDS=1..5000 npx vitest run --config test/sim/vitest.config.ts
+ */
+export default defineConfig({
+  test: {
+    include: ["test/sim/soak.ts"],
+    testTimeout: 24 * 3_600_000,
+    maxWorkers: 1,
+  },
+});
