@@ -15,10 +15,12 @@ export interface SyncPolicy {
 export interface SyncPolicyOptions {
   /** Entries a batch, averaged, up to which the loop waits. */
   readonly syncInlineEntriesMax: number;
-  /** Time of a sync, averaged, up to which the loop waits. */
+  /** Time of a batch waited for, averaged, up to which the loop waits. */
   readonly syncInlineMsMax: number;
   /** Bytes of a batch up to which the loop waits. */
   readonly syncInlineBytesMax: number;
+  /** Batches after which the loop tries to wait again when waiting took too long. */
+  readonly syncRetryBatches: number;
 }
 
 /** Weight of the newest batch in the averages. */
@@ -27,24 +29,33 @@ const NEWEST = 1 / 8;
 export class AdaptiveSync implements SyncPolicy {
   private readonly options: SyncPolicyOptions;
   private entries = 0;
+  /** Of batches that were waited for: beside the loop a sync takes another time. */
   private ms = 0;
+  private waiting = false;
+  /** Batches until waiting is tried again. */
+  private pause = 0;
 
   constructor(options: SyncPolicyOptions) {
     this.options = options;
   }
 
   waits(entries: number, bytes: number): boolean {
-    const { syncInlineEntriesMax, syncInlineMsMax, syncInlineBytesMax } = this.options;
-    return (
+    const { syncInlineEntriesMax, syncInlineBytesMax } = this.options;
+    if (this.pause > 0) this.pause--;
+    this.waiting =
+      this.pause === 0 &&
       this.entries <= syncInlineEntriesMax &&
       entries <= 2 * syncInlineEntriesMax &&
-      this.ms <= syncInlineMsMax &&
-      bytes <= syncInlineBytesMax
-    );
+      bytes <= syncInlineBytesMax;
+    return this.waiting;
   }
 
   observe(entries: number, ms: number): void {
     this.entries += (entries - this.entries) * NEWEST;
+    if (!this.waiting) return;
     this.ms += (ms - this.ms) * NEWEST;
+    if (this.ms <= this.options.syncInlineMsMax) return;
+    this.ms = 0;
+    this.pause = this.options.syncRetryBatches;
   }
 }

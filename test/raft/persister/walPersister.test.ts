@@ -145,29 +145,6 @@ describe("group commit", () => {
     await save(persister, {});
     expect(disk.calls).toEqual([]);
   });
-
-  test("waits for the sync with one caller, and not with hundreds", async () => {
-    const disk = new MemoryDisk();
-    // A clock that stands still: only the size of the batches decides.
-    const persister = await open(disk, { now: () => 0, segmentBytes: 1 << 20 });
-    let beside = 0;
-    disk.defer = (task) => {
-      beside++;
-      setImmediate(task);
-    };
-    await save(persister, { entries: [entry(1)] });
-    expect(beside).toBe(0);
-    await save(persister, { entries: entries(2, 300) });
-    expect(beside).toBe(1);
-    let next = 301;
-    for (; next < 310; next++) await save(persister, { entries: [entry(next)] });
-    expect(beside).toBeGreaterThan(1);
-    // Back to one caller: after a while it waits again.
-    for (; next < 600; next++) await save(persister, { entries: [entry(next)] });
-    const before = beside;
-    for (; next < 610; next++) await save(persister, { entries: [entry(next)] });
-    expect(beside).toBe(before);
-  });
 });
 
 describe("segments", () => {
@@ -306,6 +283,20 @@ describe("compaction", () => {
     const again = await open(disk);
     expect(again.recovered.entries.at(-1)).toEqual(big(31));
     expect(again.recovered.snapshot).toEqual({ index: 30, term: 1 });
+  });
+
+  test("never takes the segment that is written to, right after a restart either", async () => {
+    const disk = new MemoryDisk();
+    await (await filled(disk)).close();
+    const persister = await open(disk);
+    await writeSnapshot(persister, { index: 30, term: 1 });
+    await persister.compact({ index: 30, term: 1 }, 30);
+    disk.crash(() => false);
+    const again = await open(disk);
+    expect(again.recovered.hardState).toEqual({ term: 5, votedFor: 0 });
+    await save(again, { entries: [big(31)] });
+    await again.close();
+    expect((await open(disk)).recovered.entries.at(-1)).toEqual(big(31));
   });
 
   test("is refused before its snapshot is committed", async () => {
