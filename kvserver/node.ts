@@ -60,7 +60,10 @@ export class KvNode {
       log,
       version,
     });
-    const provider = new RpcProvider(settings.rpc);
+    const provider = new RpcProvider({
+      ...settings.rpc,
+      onError: (err, { peer, method }) => log.warn({ err, peer, method }, "a call failed"),
+    });
     const node = new KvNode(kvServer, provider, persister);
     try {
       await node.serve(nodeList, id, settings);

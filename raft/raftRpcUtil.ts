@@ -1,7 +1,8 @@
-import { raftDefaults, type RaftOptions, type RpcOptions } from "../config/options.js";
+import { raftDefaults, rpcDefaults, type RaftOptions, type RpcOptions } from "../config/options.js";
 import { raftRpcMethods } from "../proto/index.js";
 import { MprpcChannel } from "../rpc/mprpcChannel.js";
 import { MprpcController } from "../rpc/mprpcController.js";
+import type { RpcError } from "../rpc/status.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -34,15 +35,14 @@ export class RaftRpcUtil implements RaftPeer {
   onDown: () => void = () => {};
   private readonly channel: MprpcChannel;
   private readonly options: RaftOptions;
-  private closed = false;
+  private reconnect: NodeJS.Timeout | undefined;
 
   constructor({ host, port, rpc, raft }: RaftRpcUtilOptions) {
     this.options = { ...raftDefaults, ...raft };
+    const reconnectMs = rpc?.backoffMsMax ?? rpcDefaults.backoffMsMax;
     this.channel = new MprpcChannel({ ...rpc, host, port });
-    this.channel.onConnectionLost = () => {
-      if (!this.closed) this.channel.connectNow();
-    };
-    this.channel.onConnectFailed = () => this.onDown();
+    this.channel.onConnectionLost = () => this.channel.connectNow();
+    this.channel.onConnectFailed = (error) => this.connectFailed(error, reconnectMs);
     this.channel.connectNow();
   }
 
@@ -81,8 +81,17 @@ export class RaftRpcUtil implements RaftPeer {
   }
 
   close(): void {
-    this.closed = true;
+    clearTimeout(this.reconnect);
     this.channel.close();
+  }
+
+  /** A refusal tells that no process listens there any more; anything else may be the network. */
+  private connectFailed(error: RpcError, reconnectMs: number): void {
+    clearTimeout(this.reconnect);
+    this.reconnect = setTimeout(() => this.channel.connectNow(), reconnectMs);
+    this.reconnect.unref();
+    const { cause } = error;
+    if (cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED") this.onDown();
   }
 
   private controller(timeoutMs: number = this.options.peerCallTimeoutMs): MprpcController {
