@@ -88,7 +88,8 @@ export class Clerk {
   constructor(nodes: ClerkNodes, settings: ClerkSettings = {}) {
     const { rpc, connect = connectOverTcp, environment = realEnvironment, ...options } = settings;
     this.options = checkOptions({ ...clerkDefaults, ...options });
-    this.rpc = { ...rpcDefaults, ...rpc };
+    const { backoffMsMin, backoffMsMax } = this.options;
+    this.rpc = { ...rpcDefaults, backoffMsMin, backoffMsMax, ...rpc };
     this.environment = environment;
     this.nodes = listNodes(nodes).map((node) => connect(node, this.rpc));
     this.dispatcher = new Dispatcher(this.nodes, this.options, environment);
@@ -189,7 +190,7 @@ function dispose(this: Clerk): Promise<void> {
 }
 
 function connectOverTcp(node: ClerkNode, rpc: RpcOptions): ServerNode {
-  const channel = new MprpcChannel(node.host, node.port, rpc);
+  const channel = new MprpcChannel({ ...rpc, host: node.host, port: node.port });
   return new RaftServerRpcUtil(formatAddress(node.host, node.port), channel);
 }
 

@@ -14,8 +14,8 @@ import type {
 
 /** What is needed of an `MprpcChannel`. */
 export interface ServerChannel extends RpcChannel {
-  /** What the node speaks; 0 until its first reply. */
-  readonly revision: Revision;
+  /** What the node speaks; undefined until its first reply, and again after each loss. */
+  readonly revision: 1 | 2 | undefined;
   close(): void;
 }
 
@@ -30,7 +30,7 @@ export class RaftServerRpcUtil implements ServerNode {
   }
 
   get revision(): Revision {
-    return this.channel.revision;
+    return this.channel.revision ?? 0;
   }
 
   putAppend(request: PutAppendRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt {

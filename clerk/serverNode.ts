@@ -1,6 +1,6 @@
 import type { RpcStatus } from "../rpc/status.js";
 
-/** The revision of the wire that a node speaks; 0 until its first reply. */
+/** The revision of the wire that a node speaks; 0 until the first reply on each connection. */
 export type Revision = 0 | 1 | 2;
 
 export interface PutAppendRequest {

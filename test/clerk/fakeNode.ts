@@ -56,7 +56,8 @@ export class FakeRequest implements Attempt {
   }
 
   reply(err: string, hint = 0, value?: string | Uint8Array): void {
-    const Value = value === undefined ? {} : { Value: Buffer.from(value) };
+    const bytes = typeof value === "string" ? Buffer.from(value) : value;
+    const Value = bytes === undefined ? {} : { Value: bytes };
     this.node.revision = this.node.speaks;
     this.end({ Err: Buffer.from(err), LeaderHint: hint, ...Value }, null);
   }

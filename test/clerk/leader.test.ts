@@ -110,11 +110,31 @@ describe("finding the leader", () => {
   });
 });
 
+describe("a node that dies before it has shown its revision", () => {
+  it("is left even if nobody waits for it any more", async () => {
+    const { clerk, nodes } = harness(2);
+    const aborter = new AbortController();
+    const failure = failureOf(clerk.get(new Uint8Array(70_000), { signal: aborter.signal }));
+    aborter.abort();
+    expect((await failure).code).toBe("CANCELLED");
+    nodes[0]!.only.fail(RpcStatus.UNAVAILABLE, "connection refused", false);
+    void clerk.get("y").catch(() => {});
+    expect(nodes[1]!.open).toHaveLength(1);
+  });
+});
+
 describe("LeaderTracker", () => {
   it("moves once when many calls fail at one node", () => {
     const tracker = new LeaderTracker(3);
     for (let call = 0; call < 10; call++) tracker.failed(0);
     expect(tracker.current).toBe(1);
+  });
+
+  it("does not move for a node that it has left", () => {
+    const tracker = new LeaderTracker(3);
+    tracker.led(2);
+    tracker.failed(0);
+    expect(tracker.current).toBe(2);
   });
 
   it("ignores the hint of a node that it has left", () => {

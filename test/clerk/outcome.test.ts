@@ -17,6 +17,18 @@ describe("did it happen?", () => {
     expect(error.cause).toBeInstanceOf(Error);
   });
 
+  it("no: every attempt of it failed before anything was sent", async () => {
+    const { clerk, nodes, clock } = await openedHarness(2);
+    for (const node of nodes) {
+      node.onRequest = (request) =>
+        request.fail(RpcStatus.UNAVAILABLE, "connection refused", false);
+    }
+    const failure = failureOf(clerk.put("x", "1", { timeoutMs: 300 }));
+    await clock.advance(300);
+    expect(await failure).toMatchObject({ code: "UNREACHABLE", mayHaveHappened: false });
+    expect(nodes[0]!.requests.every(({ method }) => method === "PutAppend")).toBe(true);
+  });
+
   it("no: every node refused it", async () => {
     const { clerk, nodes, clock } = await openedHarness(2);
     for (const node of nodes) node.onRequest = (request) => request.reply("ErrWrongLeader");
