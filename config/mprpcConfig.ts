@@ -101,7 +101,7 @@ function parseLine(
   fileName: string,
   line: number,
 ): { key: string; value: string } | null {
-  const text = content.replace(/(^|\s)#.*$/, "").trim();
+  const text = content.replace(/(^|\s)#[^]*$/, "").trim();
   if (text === "") return null;
   const split = text.indexOf("=");
   if (split < 0) {

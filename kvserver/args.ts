@@ -41,7 +41,8 @@ every node of the list, each in a process of its own, until Ctrl-C.
   -n N               write a list of N nodes on free local ports to FILE, which
                      must not exist yet, and run them
   --data-dir DIR     where the nodes keep their data (default ./data)
-  --log-level LEVEL  ${logLevels.join(", ")} (default info)
+  --log-level LEVEL  ${logLevels.join(", ")}
+                     (default info)
   --set KEY=VALUE    override a setting of the node list; may be repeated
   -h, --help
   -v, --version

@@ -53,7 +53,8 @@ export const launcherTimingDefaults: LauncherTiming = {
  * Runs every node of a list in a process of its own until a signal ends them, or they all ended.
  * A node that dies later is reported and not started again; one that dies before there is a leader
  * ends the whole.
- * @returns the exit code: 0 after a signal when all nodes ended by themselves, else 1.
+ * @returns the exit code: 0 after one signal when all nodes ended by themselves, else 1.
+ * @throws Error when the data directory can't be used.
  */
 export async function launch(config: LauncherConfig): Promise<number> {
   await mkdir(config.dataDir, { recursive: true });
@@ -87,6 +88,9 @@ class Launcher {
       if (failed !== null) return await this.giveUp(failed);
       if (this.stopRequests === 0) await this.serve();
       return await this.stopAll();
+    } catch (error) {
+      for (const child of this.children) child.kill("SIGKILL");
+      throw error;
     } finally {
       for (const signal of stopSignals) this.signals.off(signal, this.onSignal);
     }
@@ -184,7 +188,7 @@ class Launcher {
       child.kill("SIGKILL");
     }
     await Promise.all(this.children.map(({ ended }) => ended));
-    return this.stopRequests > 0 && stuck.length === 0 ? 0 : 1;
+    return this.stopRequests === 1 && stuck.length === 0 ? 0 : 1;
   }
 
   private running(): ChildNode[] {
