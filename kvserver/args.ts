@@ -48,8 +48,8 @@ every node of the list, each in a process of its own, until Ctrl-C.
   -v, --version
 
 The environment variables KV_DATA_DIR and KV_LOG_LEVEL stand for the options of
-the same name, KV_<SETTING> for a setting (heartbeatMs: KV_HEARTBEAT_MS). An
-option beats the environment, and the environment beats the node list.
+the same name, and KV_<SETTING> for a setting (KV_HEARTBEAT_MS for heartbeatMs).
+An option beats the environment, and the environment beats the node list.
 `;
 
 /**
