@@ -33,8 +33,8 @@ const newNodesMax = 100;
 
 export const helpText = `Usage: mprpc-kvserver -f FILE [-i N | -n N] [options]
 
-Runs a replicated key-value store on the nodes of a node list. Without -i it runs
-every node of the list, each in a process of its own, until Ctrl-C.
+Runs a replicated key-value store on the nodes of a node list. Without -i it
+runs every node of the list, each in a process of its own, until Ctrl-C.
 
   -f FILE            the node list
   -i, --id N         run node N alone, in this process
