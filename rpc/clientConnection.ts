@@ -154,7 +154,7 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
     this.#window.remove(call);
     failWithError(
       call,
-      tooLarge("the reply", header.bodySize, this.#owner.options.replyBytesMax),
+      tooLarge("reply", header.bodySize, this.#owner.options.replyBytesMax),
       false,
     );
   }

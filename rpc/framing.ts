@@ -255,7 +255,7 @@ export class RequestFramer<Req> {
       this.#codec.encode(request, writer.skip(guessed));
       const argsSize = writer.length - start - guessed;
       const headerSize = fixed + fieldSize(argsSize);
-      checkSizes("the request", headerSize, argsSize, limits);
+      checkSizes("request", headerSize, argsSize, limits);
       this.#argsSize = argsSize;
       const room = withLength(headerSize);
       if (room !== guessed) writer.shift(start + guessed, room - guessed);
@@ -275,16 +275,18 @@ function withLength(size: number): number {
   return varintSize(size) + size;
 }
 
-function checkSizes(what: string, header: number, body: number, limits: FrameLimits): void {
+function checkSizes(what: Framed, header: number, body: number, limits: FrameLimits): void {
   if (body > limits.bodyBytesMax) throw tooLarge(what, body, limits.bodyBytesMax);
-  if (header > limits.headerBytesMax) {
-    throw tooLarge(`the header of ${what}`, header, limits.headerBytesMax);
-  }
+  if (header <= limits.headerBytesMax) return;
+  const text = `the header of the ${what} takes ${header} bytes; headerBytesMax is ${limits.headerBytesMax}`;
+  throw new RpcError(RpcStatus.RESOURCE_EXHAUSTED, text);
 }
 
-/** The error of whatever is larger than it may be. */
-export function tooLarge(what: string, bytes: number, bytesMax: number): RpcError {
-  const text = `${what} takes ${bytes} bytes, and ${bytesMax} is the most`;
+type Framed = "request" | "reply";
+
+/** The error of a message that is larger than it may be; its text names the limit. */
+export function tooLarge(what: Framed, bytes: number, bytesMax: number): RpcError {
+  const text = `the ${what} takes ${bytes} bytes; ${what}BytesMax is ${bytesMax}`;
   return new RpcError(RpcStatus.RESOURCE_EXHAUSTED, text);
 }
 
@@ -324,7 +326,7 @@ export class ReplyFramer {
       this.#codec.encode(reply, writer.skip(guessed));
       const replySize = writer.length - start - guessed;
       const headerSize = fixed + fieldSize(replySize);
-      checkSizes("the reply", headerSize, replySize, limits);
+      checkSizes("reply", headerSize, replySize, limits);
       this.#replySize = replySize;
       const room = 1 + withLength(headerSize);
       if (room !== guessed) writer.shift(start + guessed, room - guessed);

@@ -121,7 +121,7 @@ export class ServerConnection
   }
 
   onOversized(header: RequestHeader): void {
-    const error = tooLarge("the request", header.bodySize, this.#owner.options.requestBytesMax);
+    const error = tooLarge("request", header.bodySize, this.#owner.options.requestBytesMax);
     // A caller of revision 1 can't be told, and would take the next reply for this one's.
     if (header.callId === 0) this.#fail(error);
     else this.#refuse(header.callId, error);
@@ -230,7 +230,7 @@ export class ServerConnection
     const writer = new ByteWriter();
     call.offered.method.response.encode(response, writer);
     const { bodyBytesMax } = this.#replyLimits;
-    if (writer.length > bodyBytesMax) throw tooLarge("the reply", writer.length, bodyBytesMax);
+    if (writer.length > bodyBytesMax) throw tooLarge("reply", writer.length, bodyBytesMax);
     return writer.view();
   }
 
