@@ -173,13 +173,20 @@ describe("the launcher", () => {
 describe("a child of the launcher", () => {
   test("is told once when the launcher is gone, and is not kept alive for that", () => {
     const channel = { referenced: true, unref: () => (channel.referenced = false) };
-    const self = Object.assign(new EventEmitter(), { connected: true, channel });
+    const self = Object.assign(new EventEmitter(), { send: true, connected: true, channel });
     const calls: string[] = [];
     stopWhenParentDies(() => calls.push("gone"), self);
     expect(channel.referenced).toBe(false);
     expect(calls).toEqual([]);
     self.emit("disconnect");
     self.emit("disconnect");
+    expect(calls).toEqual(["gone"]);
+  });
+
+  test("is told at once when the launcher went while it was starting", () => {
+    const self = Object.assign(new EventEmitter(), { send: true, connected: false });
+    const calls: string[] = [];
+    stopWhenParentDies(() => calls.push("gone"), self);
     expect(calls).toEqual(["gone"]);
   });
 
