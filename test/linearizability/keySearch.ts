@@ -20,7 +20,7 @@ import { noOutput } from "./keyHistory.js";
 import type { Operation } from "./operation.js";
 import { OpLists } from "./opLists.js";
 import { ValueStates, lost, missing } from "./valueStates.js";
-import { firstLineage } from "./writeFacts.js";
+import { firstLineage, unseen, unseenByRead } from "./writeFacts.js";
 
 /** Returns whether the search may go on. Called once for each step. */
 export type Permit = (memoryBytes: number) => boolean;
@@ -42,6 +42,8 @@ export class KeySearch {
   private readonly byNeed: OpLists;
   /** The gets that are left, of each lineage the shortest output first. */
   private readonly byLineage: OpLists;
+  /** The list of those that belong to none. */
+  private readonly unread: number;
   /** The optional writes that are left, alike in one list. */
   private readonly alike: OpLists;
   private readonly linearized: Uint8Array;
@@ -72,7 +74,8 @@ export class KeySearch {
     this.cache = new ConfigCache(this.inFlight.length, this.optionalUsed.length);
     this.byCall = new OpLists(count, 3);
     this.byNeed = new OpLists(count, 1 + puts.length);
-    this.byLineage = new OpLists(count, 1 + puts.length);
+    this.byLineage = new OpLists(count, 2 + puts.length);
+    this.unread = 1 + puts.length;
     this.alike = new OpLists(count, puts.length + appends.length);
     this.linearized = new Uint8Array(count);
     this.order = new Int32Array(count);
@@ -111,7 +114,7 @@ export class KeySearch {
       }
       const isRequired = this.isRequired(op);
       // Without it, nobody would see a difference.
-      if (!isRequired && facts.unseen[op]) continue;
+      if (!isRequired && facts.sightings[op] === unseen) continue;
       this.byCall.push(isRequired ? requiredList : optionalList, op);
       if (kind === "put") this.byNeed.push(1 + ranks[op]!, op);
       if (!isRequired) this.alike.push(this.classOf(op), op);
@@ -119,9 +122,7 @@ export class KeySearch {
     const gets = [...byReturn].filter((op) => operations[op]!.kind === "get");
     for (const op of gets) this.byNeed.push(0, op);
     gets.sort((a, b) => this.outputLength(a) - this.outputLength(b));
-    for (const op of gets) {
-      if (facts.lineages[op]! >= 0) this.byLineage.push(facts.lineages[op]!, op);
-    }
+    for (const op of gets) this.byLineage.push(facts.lineages[op]!, op);
   }
 
   private isRequired(op: number): boolean {
@@ -174,12 +175,13 @@ export class KeySearch {
 
   /** Goes past every return whose operation is linearized, with what changes nothing on the way. */
   private advance(): void {
-    const { byReturn, bits, facts } = this.history;
+    const { byReturn, bits } = this.history;
     while (this.position < byReturn.length) {
       const isOver = this.byLineage.first(this.lineage) < 0;
-      if (isOver && facts.areAllRead) this.state = lost;
-      this.linearizeAll(getList);
-      if (isOver && this.state === lost) this.linearizeAll(requiredList);
+      const areRestRead = this.byLineage.first(this.unread) < 0;
+      if (isOver && areRestRead) this.state = lost;
+      this.linearizeMatchingGets();
+      if (isOver && this.state === lost) this.linearizeUnseen(areRestRead ? unseenByRead : unseen);
       const op = byReturn[this.position]!;
       if (!this.linearized[op]) return;
       flip(this.inFlight, bits[op]!);
@@ -187,16 +189,23 @@ export class KeySearch {
     }
   }
 
-  /** Linearizes what changes nothing. */
-  private linearizeAll(list: number): void {
+  private linearizeMatchingGets(): void {
     const limit = this.callLimit();
-    let op = this.byCall.first(list);
-    while (op >= 0 && this.history.calls[op]! < limit) {
-      const next = this.byCall.next(op);
-      if (list === getList ? this.matches(op) : this.history.facts.unseen[op]) {
-        this.linearize(op, 0);
-      }
-      op = next;
+    let get = this.byCall.first(getList);
+    while (get >= 0 && this.history.calls[get]! < limit) {
+      const next = this.byCall.next(get);
+      if (this.matches(get)) this.linearize(get, 0);
+      get = next;
+    }
+  }
+
+  private linearizeUnseen(least: number): void {
+    const limit = this.callLimit();
+    let write = this.byCall.first(requiredList);
+    while (write >= 0 && this.history.calls[write]! < limit) {
+      const next = this.byCall.next(write);
+      if (this.history.facts.sightings[write]! >= least) this.linearize(write, 0);
+      write = next;
     }
   }
 

@@ -27,6 +27,8 @@ export type Reading = "ambiguous" | "impossible" | UniqueReading;
 export interface UniqueReading {
   /** Rank of the put, or `noPut`. */
   readonly base: number;
+  /** The put wrote an empty value: appends before the first put would give the same. */
+  readonly orNoPut: boolean;
   readonly last: Link | null;
 }
 
@@ -59,16 +61,18 @@ export class OutputReader {
   /** `parent`: the longest output that this one begins with, or -1. */
   private read(output: number, parent: number): Reading {
     const known = parent >= 0 ? this.readings[parent]! : "impossible";
-    // What left a choice in the beginning leaves it in the whole.
+    // A choice in the beginning may remain one in the whole; nothing is lost by assuming so.
     if (known === "ambiguous") return known;
+    const bases = this.basesOf[output]!;
+    const orNoPut = this.puts[bases.at(-1) ?? -1]?.length === 0;
     let found: Reading = "impossible";
-    for (const base of [noPut, ...this.basesOf[output]!]) {
+    for (const base of orNoPut ? bases : [...bases, noPut]) {
       const isKnown = known !== "impossible" && known.base === base;
       const from = isKnown ? this.settled(known.last, this.outputs[parent]!.length) : null;
       const last = this.follow(output, base, from);
       if (last === "impossible") continue;
       if (last === "ambiguous" || found !== "impossible") return "ambiguous";
-      found = { base, last };
+      found = { base, orNoPut: orNoPut && base === bases.at(-1), last };
     }
     return found;
   }

@@ -8,24 +8,30 @@ import type { Ranked } from "./keyHistory.js";
 import type { Link, UniqueReading } from "./observations.js";
 import { OutputReader, noPut } from "./observations.js";
 
-/** The lineage of the key before its first put. That of a put is 1 + the rank of its value. */
+/**
+ * The lineage of the key before its first put. That of a put is 1 + the rank of its value; and the
+ * number after the last of those stands for gets that belong to none.
+ */
 export const firstLineage = 0;
-const noLineage = -1;
+
+export const seen = 0;
+/** Not seen by any get that belongs to a lineage. */
+export const unseenByRead = 1;
+/** Not seen by any get. */
+export const unseen = 2;
 
 export interface WriteFacts {
   /** Some output can't have come about at all. */
   readonly isImpossible: boolean;
-  /** Every get belongs to a lineage. */
-  readonly areAllRead: boolean;
-  /** Of each get: its lineage, or -1. */
+  /** Of each get. */
   readonly lineages: Int32Array;
   /**
    * By when each operation must have happened: where it returned, or where a get did that saw it,
    * which makes an unknown write one that happened. Infinity for one that need not have.
    */
   readonly returnTimes: Float64Array;
-  /** 1: a write such that no get saw it, nor anything made of its value. */
-  readonly unseen: Uint8Array;
+  /** Of each write: whether a get saw it, or a value made with it; `seen` and so on. */
+  readonly sightings: Uint8Array;
   /** Of each append that is the only one of its value: where gets saw it; or null. */
   readonly links: readonly (Link | null)[];
   /** Of each output: the puts that it begins with, by rank. */
@@ -33,25 +39,18 @@ export interface WriteFacts {
 }
 
 export function findWriteFacts(ranked: Ranked): WriteFacts {
-  const { operations, outputs, puts, appends } = ranked;
+  const { outputs, puts, appends } = ranked;
   const reader = new OutputReader(outputs, puts, appends);
   const gets = readGets(ranked, reader);
   const soloPuts = soloOperations(ranked, "put", puts.length);
-  const lineages = new Int32Array(operations.length).fill(noLineage);
-  for (const { op, reading } of gets) {
-    const isFirst = reading === "missing" || (isUnique(reading) && reading.base === noPut);
-    if (isFirst) lineages[op] = firstLineage;
-    else if (isUnique(reading) && soloPuts[reading.base]! >= 0) lineages[op] = 1 + reading.base;
-  }
-  const areAllRead = gets.every(({ op }) => lineages[op] !== noLineage);
   markLinks(ranked, gets, reader.links);
   const links = linksOf(ranked, reader.links);
+  const lineages = findLineages(ranked, gets, soloPuts);
   return {
     isImpossible: reader.readings.includes("impossible"),
-    areAllRead,
     lineages,
-    returnTimes: returnTimes(ranked, gets, soloPuts, links),
-    unseen: areAllRead ? unseenByReading(ranked, gets, reader.links) : unseenPuts(ranked, reader),
+    returnTimes: findReturnTimes(ranked, gets, soloPuts, links),
+    sightings: findSightings(ranked, gets, lineages, reader),
     links,
     basesOf: reader.basesOf,
   };
@@ -64,12 +63,37 @@ interface Get {
   readonly reading: GetReading;
 }
 
-function readGets({ operations, ranks }: Ranked, { readings }: OutputReader): Get[] {
+function readGets({ operations, ranks, appends }: Ranked, { readings }: OutputReader): Get[] {
+  const firstPutReturn = operations.reduce(
+    (first, { kind, returnTime }) => (kind === "put" ? Math.min(first, returnTime) : first),
+    Infinity,
+  );
+  const canAppendNothing = appends[0]?.length === 0;
   const gets: Get[] = [];
-  for (const [op, { kind }] of operations.entries()) {
-    if (kind === "get") gets.push({ op, reading: readings[ranks[op]!] ?? "missing" });
+  for (const [op, { kind, callTime }] of operations.entries()) {
+    if (kind !== "get") continue;
+    let reading: GetReading = readings[ranks[op]!] ?? "missing";
+    if (isUnique(reading) && reading.orNoPut && callTime <= firstPutReturn) {
+      // Before the first put a key comes to exist by an append only.
+      if (reading.last || canAppendNothing) reading = "ambiguous";
+    }
+    gets.push({ op, reading });
   }
   return gets;
+}
+
+function findLineages(
+  { operations, puts }: Ranked,
+  gets: readonly Get[],
+  soloPuts: Int32Array,
+): Int32Array {
+  const lineages = new Int32Array(operations.length).fill(1 + puts.length);
+  for (const { op, reading } of gets) {
+    const isFirst = reading === "missing" || (isUnique(reading) && reading.base === noPut);
+    if (isFirst) lineages[op] = firstLineage;
+    else if (isUnique(reading) && soloPuts[reading.base]! >= 0) lineages[op] = 1 + reading.base;
+  }
+  return lineages;
 }
 
 function isUnique(reading: GetReading): reading is UniqueReading {
@@ -114,7 +138,7 @@ function linksOf(ranked: Ranked, links: readonly Link[]): (Link | null)[] {
   return found;
 }
 
-function returnTimes(
+function findReturnTimes(
   { operations }: Ranked,
   gets: readonly Get[],
   soloPuts: Int32Array,
@@ -133,26 +157,24 @@ function returnTimes(
   return times;
 }
 
-function unseenByReading(
-  { operations, ranks, appends }: Ranked,
+function findSightings(
+  { operations, ranks, puts, appends }: Ranked,
   gets: readonly Get[],
-  links: readonly Link[],
+  lineages: Int32Array,
+  { links, basesOf }: OutputReader,
 ): Uint8Array {
-  const seenPuts = new Set<number>();
-  for (const { reading } of gets) if (isUnique(reading)) seenPuts.add(reading.base);
-  const seenAppends = new Set<number>();
-  for (const { append, seenBy } of links) if (seenBy < Infinity) seenAppends.add(append);
+  const areAllRead = gets.every(({ op }) => lineages[op] !== 1 + puts.length);
+  const unlessUnread = areAllRead ? unseen : unseenByRead;
+  const bases = new Set(basesOf.flat());
+  const readBases = new Set(gets.map(({ reading }) => isUnique(reading) && reading.base));
+  const readAppends = new Set<number>();
+  for (const { append, seenBy } of links) if (seenBy < Infinity) readAppends.add(append);
   return Uint8Array.from(operations, ({ kind }, op) => {
-    if (kind === "put") return Number(!seenPuts.has(ranks[op]!));
+    const rank = ranks[op]!;
+    if (kind === "get") return seen;
+    if (kind === "put") return readBases.has(rank) ? seen : bases.has(rank) ? unlessUnread : unseen;
     // An append of nothing can be seen nevertheless: it makes the key.
-    const leavesTrace = kind === "append" && appends[ranks[op]!]!.length > 0;
-    return Number(leavesTrace && !seenAppends.has(ranks[op]!));
+    if (appends[rank]!.length === 0 || readAppends.has(rank)) return seen;
+    return unlessUnread;
   });
-}
-
-function unseenPuts({ operations, ranks }: Ranked, { basesOf }: OutputReader): Uint8Array {
-  const seen = new Set(basesOf.flat());
-  return Uint8Array.from(operations, ({ kind }, op) =>
-    Number(kind === "put" && !seen.has(ranks[op]!)),
-  );
 }
