@@ -1,4 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -7,7 +8,12 @@ import { fileURLToPath } from "node:url";
 
 /** Real node processes on loopback, with their data in a temporary folder. */
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+/** Of the package: this file may run from its place or from a build of it. */
+function packageRoot(from: string): string {
+  return existsSync(path.join(from, "package.json")) ? from : packageRoot(path.dirname(from));
+}
+
+const root = packageRoot(path.dirname(fileURLToPath(import.meta.url)));
 export const mainScript = path.join(root, "dist/kvserver/main.js");
 export const cliScript = path.join(root, "dist/clerk/cli.js");
 
