@@ -9,8 +9,10 @@ import { Trace } from "./trace.js";
 import { VirtualClock } from "./virtualClock.js";
 import { Workload } from "./workload.js";
 
-/** Elections that a healed cluster may need, in maximal election timeouts. */
-const recoveryTimeoutsMax = 60;
+/** Failed attempts at anything that a healed cluster may need until it is well. */
+const recoveryRoundsMax = 60;
+/** One round trip and one sync for each entry, under the tightest of windows. */
+const recoveryMsPerEntry = 10;
 /** Events that one run may take; a run that takes more goes round in circles. */
 const eventsMax = 3_000_000;
 
@@ -101,7 +103,7 @@ export class CoreCluster {
 
   /** Liveness: a leader comes, new commands commit, and every node applies all there is. */
   private mustRecover(): void {
-    const deadline = this.clock.now + recoveryTimeoutsMax * this.recoveryUnitMs;
+    const deadline = this.clock.now + this.recoveryMs;
     let proposed = 0;
     const isDone = (): boolean => {
       const leader = this.nodes.find(({ core }) => core?.role === "leader");
@@ -115,10 +117,12 @@ export class CoreCluster {
     if (!this.runUntil(deadline, isDone)) throw new Error(`no recovery: ${this.describe()}`);
   }
 
-  /** What stands between the cluster and its recovery: elections, and calls that must time out. */
-  private get recoveryUnitMs(): number {
+  /** Elections, calls that must time out, and all that a follower may have to be sent. */
+  private get recoveryMs(): number {
     const { node, rpc, faults } = this.tuning;
-    return Math.max(node.electionTimeoutMsMax, rpc.timeoutMs, faults.durationMsMax);
+    const round = Math.max(node.electionTimeoutMsMax, rpc.timeoutMs, faults.durationMsMax);
+    const longest = Math.max(...this.nodes.map(({ core }) => core?.log.lastIndex ?? 0));
+    return recoveryRoundsMax * round + recoveryMsPerEntry * longest;
   }
 
   /** @returns whether `isDone` became true by `deadline`. */

@@ -300,6 +300,7 @@ export class CoreNode implements NodeView {
     this.world.rpc.call<Reply>({
       from: this.id,
       to,
+      mayRepeat: true,
       serve: (respond) => this.world.node(to).serve(request, respond),
       done: (reply) => {
         if (this.core === core) this.input(reply?.type ?? "failed", () => told(core!, out, reply));

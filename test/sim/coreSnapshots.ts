@@ -76,6 +76,7 @@ export class CoreSnapshots {
     this.world.rpc.call<ChunkReply>({
       from: this.node.id,
       to,
+      mayRepeat: false,
       serve: (respond) =>
         this.world.node(to).serveChunk(this.node.id, term, isLast ? image : null, respond),
       done: (reply) => {

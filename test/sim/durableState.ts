@@ -21,8 +21,8 @@ export interface LogWrite {
 export interface DiskObserver {
   hardStateWritten(node: number, state: HardState): void;
   entryWritten(node: number, entry: Entry): void;
-  /** The entries from `from` to `last` are about to go. */
-  truncated(node: number, from: number, last: number): void;
+  /** Of the entries from `from` to `last`, some are others now, or gone. */
+  logRewritten(from: number, last: number): void;
   snapshotWritten(node: number, image: SnapshotImage): void;
 }
 
@@ -94,14 +94,13 @@ export class DurableState {
       throw new Error(
         `entry ${head.index} written to a log of ${this.base.index}..${this.lastIndex}`,
       );
-    if (head.index <= this.lastIndex) {
-      this.observer.truncated(this.node, head.index, this.lastIndex);
-      this.entries.length = head.index - this.base.index - 1;
-    }
+    const { lastIndex } = this;
+    this.entries.length = head.index - this.base.index - 1;
     for (const entry of entries) {
       this.entries.push(entry);
       this.observer.entryWritten(this.node, entry);
     }
+    if (head.index <= lastIndex) this.observer.logRewritten(head.index, lastIndex);
   }
 
   private compact(through: number): void {

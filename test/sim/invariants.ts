@@ -251,15 +251,13 @@ export class Invariants implements DiskObserver {
     if (!terms.includes(term)) terms.push(term);
   }
 
-  /** A committed entry never leaves a disk that has it, except for a snapshot. */
-  truncated(node: number, from: number, last: number): void {
-    const { durable } = this.nodes[node]!;
-    for (let index = from; index <= Math.min(last, this.commitIndex); index++) {
-      const { term } = this.committed[index]!.entry;
-      check(durable.term(index) !== term, () => [
-        `disk of node ${node} loses ${index} of term ${term}, which is committed`,
-      ]);
-    }
+  /**
+   * A disk may lose a committed entry that it got from an older leader, while its writes lag behind
+   * its log; never one that the commitment rests on.
+   */
+  logRewritten(from: number, last: number): void {
+    for (let index = from; index <= Math.min(last, this.commitIndex); index++)
+      this.majorityHolds(index);
   }
 
   snapshotWritten(node: number, { meta, hash }: SnapshotImage): void {
@@ -315,7 +313,11 @@ export class Invariants implements DiskObserver {
     const index = request.prevLogIndex + request.entries.length;
     const term = request.entries.at(-1)?.term ?? request.prevLogTerm;
     const wasDurable = this.shadow(node.id).everDurable[index]?.includes(term) ?? false;
-    check(index === 0 || wasDurable || node.durable.holds(index, term), () => [
+    // What a newer leader removed again before it was saved need not have been saved: the disk
+    // tells that the node has moved on to that leader.
+    const wasOvertaken =
+      node.durable.hardState.term > request.term && node.core?.log.term(index) !== term;
+    check(index === 0 || wasDurable || wasOvertaken || node.durable.holds(index, term), () => [
       `node ${node.id} acknowledges ${index} of term ${term}, which its disk never had`,
     ]);
   }

@@ -21,8 +21,10 @@ export interface SimCall<R> {
   readonly to: number;
   /** Runs at the receiver, once for each time that the request arrives. */
   readonly serve: (respond: (reply: R) => void) => Served;
-  /** Gets the reply, or null: no reply came in time. */
+  /** Gets the reply, or null: no reply came in time. Once, unless it `mayRepeat`. */
   readonly done: (reply: R | null) => void;
+  /** `RpcTuning.repeatsReplies` applies. */
+  readonly mayRepeat: boolean;
   /** The connection was refused. */
   readonly refused?: () => void;
 }
@@ -43,7 +45,8 @@ export class SimRpc {
 
   call<R>(call: SimCall<R>): void {
     const { from, to, serve, done } = call;
-    const { timeoutMs, repeatsReplies } = this.tuning;
+    const { timeoutMs } = this.tuning;
+    const repeatsReplies = this.tuning.repeatsReplies && call.mayRepeat;
     let isOver = false;
     const finish = (reply: R | null): void => {
       if (isOver && (reply === null || !repeatsReplies)) return;

@@ -1,6 +1,9 @@
 import type { CoreNode, World } from "./coreNode.js";
 import type { Prng } from "./prng.js";
 
+/** Uncommitted entries at which clients wait: there are only so many of them. */
+const uncommittedMax = 500;
+
 /** Clients that propose commands, no two alike, and ask for reads. */
 export class Workload {
   private readonly world: World;
@@ -21,7 +24,7 @@ export class Workload {
       if (this.isStopped) return;
       const node = this.choose();
       if (this.prng.chance(readChance)) node.read();
-      else this.propose(node);
+      else if (backlog(node) < uncommittedMax) this.propose(node);
       this.start();
     });
   }
@@ -56,4 +59,8 @@ export class Workload {
     new DataView(bytes.buffer).setUint32(0, ++this.commands);
     return bytes;
   }
+}
+
+function backlog({ core }: CoreNode): number {
+  return core === null ? 0 : core.log.lastIndex - core.log.commitIndex;
 }
