@@ -197,7 +197,10 @@ function encodeMetadata(tag: number, metadata: Metadata): Buffer {
   if (metadata.length === 0) return noBytes;
   const writer = new ByteWriter();
   for (const { key, value } of metadata) {
-    writer.byte(tag).fork().byte(0x0a).string(key).byte(0x12).bytes(value).ldelim();
+    writer.byte(tag).fork();
+    if (key !== "") writer.byte(0x0a).string(key);
+    if (value.length > 0) writer.byte(0x12).bytes(value);
+    writer.ldelim();
   }
   return writer.view();
 }
