@@ -15,14 +15,14 @@ cluster.startAll();
 const clerk = new Clerk(cluster.nodes);
 await clerk.put("warm", "up");
 
-let running = true;
+const load = { running: true };
 /** When each append was acknowledged, in ms. */
 const acknowledgedAt: number[] = [];
 
 /** Appends numbered marks to a key of its own, one after the other; returns them all. */
 async function write(id: number): Promise<string[]> {
   const marks: string[] = [];
-  while (running) {
+  while (load.running) {
     const mark = `${marks.length};`;
     await clerk.append(`key${id}`, mark);
     marks.push(mark);
@@ -53,7 +53,7 @@ for (let round = 1; round <= rounds; round++) {
   gaps.push(await killLeader());
   process.stderr.write(`round ${round} of ${rounds}: ${gaps.at(-1)!.toFixed(0)} ms\n`);
 }
-running = false;
+load.running = false;
 const written = await writing;
 for (const [id, marks] of written.entries())
   if ((await clerk.getString(`key${id}`)) !== marks.join("")) throw new Error(`key${id} is wrong`);

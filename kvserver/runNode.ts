@@ -15,7 +15,7 @@ export async function runNode(
   args: RunArguments,
   nodeList: MprpcConfig,
   id: number,
-): Promise<{ readonly ended: Promise<number>; stop(): void }> {
+): Promise<RunningNode> {
   const count = nodeList.nodes.length;
   if (id >= count)
     throw new ConfigError(
@@ -29,25 +29,46 @@ export async function runNode(
   const version = packageVersion();
   const node = await KvNode.start({ nodeList, id, dataDir: args.dataDir, settings, log, version });
   log.info({ pid: process.pid }, `${describeNode(nodeList, id)} serves`);
-  let end: (code: number) => void = () => {};
-  const ended = new Promise<number>((resolve) => {
-    end = resolve;
-  });
-  node.onFailure = (error) => {
-    process.stderr.write(`node ${id} stopped: ${error.message}\n`);
-    end(failedExitCode);
-  };
-  const stop = (): void => {
-    log.info({}, `node ${id} is stopping`);
-    node.stop().then(
-      () => end(0),
+  return new RunningNode(node, id, log);
+}
+
+export class RunningNode {
+  /** Resolves with the exit code of the process. */
+  readonly ended: Promise<number>;
+  private readonly node: KvNode;
+  private readonly id: number;
+  private readonly log: Logger;
+
+  constructor(node: KvNode, id: number, log: Logger) {
+    this.node = node;
+    this.id = id;
+    this.log = log;
+    this.ended = new Promise((resolve) => {
+      this.end = resolve;
+    });
+    node.onFailure = (error) => {
+      this.complain(`stopped: ${error.message}`);
+      this.end(failedExitCode);
+    };
+  }
+
+  /** Hands leadership over and closes everything; `ended` tells when that is done. */
+  readonly stop = (): void => {
+    this.log.info({}, `node ${this.id} is stopping`);
+    this.node.stop().then(
+      () => this.end(0),
       (error: unknown) => {
-        process.stderr.write(`node ${id} did not stop cleanly: ${(error as Error).message}\n`);
-        end(1);
+        this.complain(`did not stop cleanly: ${(error as Error).message}`);
+        this.end(1);
       },
     );
   };
-  return { ended, stop };
+
+  private end: (code: number) => void = () => {};
+
+  private complain(what: string): void {
+    process.stderr.write(`node ${this.id} ${what}\n`);
+  }
 }
 
 /** Synchronous, so that nothing is lost when the process is killed; never a line per request. */

@@ -15,7 +15,7 @@ const capacityMin = 1024;
  * what a Map would at a fraction of the cost.
  */
 export class WaitApplyCh<Result> {
-  private slots: (Waiter<Result> | undefined)[] = new Array(capacityMin);
+  private slots: (Waiter<Result> | undefined)[] = emptySlots(capacityMin);
   /** No waiter stands before this index. */
   private first = 0;
   /** No waiter stands at or after this index. */
@@ -55,9 +55,13 @@ export class WaitApplyCh<Result> {
   }
 
   private grow(): void {
-    const larger = new Array<Waiter<Result> | undefined>(this.slots.length * 2);
+    const larger = emptySlots<Waiter<Result>>(this.slots.length * 2);
     for (let index = this.first; index < this.end; index++)
       larger[index & (larger.length - 1)] = this.slots[index & (this.slots.length - 1)];
     this.slots = larger;
   }
+}
+
+function emptySlots<T>(count: number): (T | undefined)[] {
+  return Array.from({ length: count }, () => undefined);
 }

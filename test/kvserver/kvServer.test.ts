@@ -256,9 +256,12 @@ describe("a revision-1 client whose put finds no majority", () => {
   });
 });
 
+function none(_: unknown, done: (reply: null) => void): void {
+  setTimeout(done, 20, null);
+}
+
 /** A node that is there but never answers. */
 function silentPeer(): RaftPeer {
-  const none = (_: unknown, done: (reply: null) => void): void => void setTimeout(done, 20, null);
   return {
     onDown: () => {},
     AppendEntries: none,
