@@ -178,7 +178,8 @@ export class KvServer implements RpcService {
   }
 
   private answerGet(key: Uint8Array, done: Done): void {
-    const value = this.machine.get(key);
+    // A view is enough: the reply is encoded before `done` returns.
+    const value = this.machine.data.peek(key);
     const err = value === undefined ? Err.noKey : Err.ok;
     done({ Err: errBytes(err), Value: value ?? empty, LeaderHint: 0 });
   }
