@@ -10,7 +10,7 @@ import type { MethodTable, OfferedMethod } from "./methodTable.js";
 import { MprpcController, type CallOrigin } from "./mprpcController.js";
 import { ServerCall, ServerCalls, type ServerCallOwner } from "./serverCall.js";
 import { RpcError, RpcStatus } from "./status.js";
-import { systemCode } from "./systemError.js";
+import { isSystemError } from "./systemError.js";
 
 /** Where an error of the serving side happened; for logs. */
 export interface ServerErrorContext {
@@ -102,7 +102,7 @@ export class ServerConnection
     this.#deadlines.clear();
     if (this.#frameTimer !== null) clearTimeout(this.#frameTimer);
     // Peers come and go; only what one did wrong is worth a word.
-    if (error !== null && systemCode(error) === "") {
+    if (error !== null && !isSystemError(error)) {
       this.#owner.onError(error, { peer: this.#peer, method: "" });
     }
     this.#calls.forEach((call) => {

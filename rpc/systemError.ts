@@ -1,9 +1,8 @@
 import { RpcError, RpcStatus } from "./status.js";
 
-/** The code of a system error: `ECONNREFUSED`; empty for other errors. */
-export function systemCode(error: unknown): string {
-  if (typeof error !== "object" || error === null || !("code" in error)) return "";
-  return typeof error.code === "string" ? error.code : "";
+/** Whether the operating system gave this error, rather than our own code. */
+export function isSystemError(error: unknown): boolean {
+  return error instanceof Error && "syscall" in error;
 }
 
 /**
