@@ -37,6 +37,13 @@ export interface CallOptions {
   readonly signal?: AbortSignal;
 }
 
+export interface StatusOptions {
+  /** Ask this node alone: its position in the node list. */
+  readonly node?: number;
+  /** How long to wait for each node; by default `attemptTimeoutMs`. */
+  readonly timeoutMs?: number;
+}
+
 /** What one node answered to `status`, or why it did not. */
 export interface NodeStatus {
   /** The node's position in the node list. */
@@ -120,10 +127,14 @@ export class Clerk {
     return value?.toString("utf8");
   }
 
-  /** What each node knows of itself, in the order of the node list; never rejects for a node. */
-  status(options: CallOptions = {}): Promise<NodeStatus[]> {
-    const timeoutMs = options.timeoutMs ?? this.options.attemptTimeoutMs;
-    return Promise.all(this.nodes.map((node, id) => this.nodeStatus(node, id, timeoutMs)));
+  /**
+   * What each node knows of itself, in the order of the node list. A node that can't be asked has a
+   * problem in its place.
+   */
+  async status(options: StatusOptions = {}): Promise<NodeStatus[]> {
+    const timeoutMs = checkTimeout(options.timeoutMs ?? this.options.attemptTimeoutMs);
+    const ids = options.node === undefined ? this.nodes.keys() : [options.node];
+    return Promise.all(Array.from(ids, (id) => this.nodeStatus(id, timeoutMs)));
   }
 
   /** Ends the connections; calls in flight reject with CLOSED. Safe to repeat. */
@@ -174,7 +185,9 @@ export class Clerk {
     throw new ClerkError("TOO_LARGE", `key and value have ${bytes} bytes; at most ${bytesMax} go`);
   }
 
-  private nodeStatus(node: ServerNode, id: number, timeoutMs: number): Promise<NodeStatus> {
+  private nodeStatus(id: number, timeoutMs: number): Promise<NodeStatus> {
+    const node = this.nodes[id];
+    if (node === undefined) throw new ClerkError("INVALID_ARGUMENT", `there is no node ${id}`);
     return new Promise((resolve) => {
       const end = (status: ServerStatus | null, problem: string | null): void =>
         resolve({ id, address: node.address, status, problem });

@@ -46,7 +46,7 @@ export const benchDefaults: BenchPlan = {
 /** Of every number on the command line. */
 const numberMax = 1_000_000_000;
 
-export const helpText = `usage: mprpc-clerk [-f FILE] [--timeout MS] [--hex] COMMAND
+export const helpText = `Usage: mprpc-clerk [-f FILE] [--timeout MS] [--hex] COMMAND
 
 commands
   put KEY VALUE      set KEY
@@ -61,7 +61,7 @@ options
   --timeout MS       give up after MS milliseconds (30000; status: 2000)
   --hex              KEY, VALUE and what get prints are hexadecimal
   -h, --help
-  --version
+  -v, --version
 
 options of bench
   -n, --count N        puts, and gets (${benchDefaults.count})
@@ -82,7 +82,7 @@ const optionTypes = {
   timeout: { type: "string" },
   hex: { type: "boolean" },
   help: { type: "boolean", short: "h" },
-  version: { type: "boolean" },
+  version: { type: "boolean", short: "v" },
   count: { type: "string", short: "n" },
   concurrency: { type: "string", short: "c" },
   "value-bytes": { type: "string" },

@@ -1,6 +1,6 @@
 import { ConfigError } from "../config/configError.js";
 import { rpcDefaults } from "../config/options.js";
-import { Clerk, type CallOptions, type ClerkSettings } from "./clerk.js";
+import { Clerk, type ClerkSettings } from "./clerk.js";
 import {
   helpText,
   parseCliArgs,
@@ -96,9 +96,8 @@ async function get(clerk: Clerk, key: Uint8Array, hex: boolean, world: CliWorld)
 }
 
 async function status(clerk: Clerk, request: CliRequest, world: CliWorld): Promise<number> {
-  const options: CallOptions =
-    request.timeoutMs === undefined ? {} : { timeoutMs: request.timeoutMs };
-  const nodes = await clerk.status(options);
+  const { timeoutMs } = request;
+  const nodes = await clerk.status(timeoutMs === undefined ? {} : { timeoutMs });
   world.writeOut(formatStatus(nodes));
   return nodes.every((node) => node.status !== null) ? exitCodes.done : exitCodes.failed;
 }

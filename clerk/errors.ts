@@ -2,8 +2,8 @@
 export const clerkErrorCodes = {
   /** A key, value, option or node list that can't be right. */
   INVALID_ARGUMENT: "invalid argument",
-  /** Key and value pass what one request may carry. */
-  TOO_LARGE: "the request is too large",
+  /** Key and value pass what one request may carry, or a value what a reply may. */
+  TOO_LARGE: "too large",
   /** An append would have made the value larger than any value may be. */
   VALUE_TOO_LARGE: "the value would become too large",
   /** More calls wait on this Clerk than it holds. */
@@ -34,9 +34,8 @@ export class ClerkError extends Error {
   override readonly name = "ClerkError";
   readonly code: ClerkErrorCode;
   /**
-   * False: the write did not happen and never will. True: an attempt of it has an unknown outcome;
-   * it happened at most once, or may still do so until a later write of this Clerk succeeds.
-   * Always false for a read.
+   * False: the write did not happen and never will. True: an attempt of it has an unknown outcome,
+   * and it happened, will still happen, or neither; but not twice. Always false for a read.
    */
   readonly mayHaveHappened: boolean;
 

@@ -5,6 +5,7 @@ export {
   type ClerkNodes,
   type ClerkSettings,
   type NodeStatus,
+  type StatusOptions,
 } from "./clerk.js";
 export { ClerkError, clerkErrorCodes, type ClerkErrorCode } from "./errors.js";
 export { RaftServerRpcUtil } from "./raftServerRpcUtil.js";

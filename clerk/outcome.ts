@@ -36,7 +36,7 @@ export type Remedy =
   | "nextNode"
   /** The right node, at a bad moment. */
   | "wait"
-  /** No node ever takes a request of this size. */
+  /** Request or reply pass what the node or this process takes. */
   | "tooLarge"
   /** Every node would say the same again. */
   | "giveUp";
@@ -56,6 +56,9 @@ const pointlessToRepeat: ReadonlySet<RpcStatus> = new Set([
   RpcStatus.UNAUTHENTICATED,
 ]);
 
+/** An overloaded node and a frame over the limit share a status; the text of the latter names it. */
+const namesSizeLimit = /(request|reply|header)BytesMax/;
+
 export function mayHaveExecuted(failure: AttemptFailure): boolean {
   return failure.sent && !notExecuted.has(failure.status);
 }
@@ -63,6 +66,5 @@ export function mayHaveExecuted(failure: AttemptFailure): boolean {
 export function remedyFor(failure: AttemptFailure): Remedy {
   if (pointlessToRepeat.has(failure.status)) return "giveUp";
   if (failure.status !== RpcStatus.RESOURCE_EXHAUSTED) return "nextNode";
-  // A frame over the limit has this status too, and its text names the limit.
-  return failure.text.includes("requestBytesMax") ? "tooLarge" : "wait";
+  return namesSizeLimit.test(failure.text) ? "tooLarge" : "wait";
 }

@@ -310,4 +310,13 @@ describe("status", () => {
     expect(second!.problem).toContain("revision 1");
     expect(third!.problem).toContain("100 ms");
   });
+
+  it("asks one node if told which", async () => {
+    const { clerk, nodes } = knownHarness(3);
+    const one = clerk.status({ node: 1 });
+    nodes[1]!.only.fail(RpcStatus.UNAVAILABLE, "connection refused", false);
+    expect((await one).map(({ id }) => id)).toEqual([1]);
+    expect(nodes[0]!.requests).toHaveLength(0);
+    expect((await failureOf(clerk.status({ node: 3 }))).code).toBe("INVALID_ARGUMENT");
+  });
 });

@@ -36,7 +36,7 @@ class FakeCluster {
     const clock = new VirtualClock();
     const out: Buffer[] = [];
     let err = "";
-    let code: number | undefined;
+    const codes: number[] = [];
     const world: CliWorld = {
       env: { KV_NODES: nodeList },
       version: "1.2.3",
@@ -46,12 +46,13 @@ class FakeCluster {
       writeOut: (bytes) => out.push(Buffer.from(bytes)),
       writeErr: (text) => (err += text),
     };
-    void runCli(args, world).then((result) => (code = result));
-    for (let turn = 0; code === undefined; turn++) {
-      if (turn > 10_000) throw new Error("the command does not end");
+    void runCli(args, world).then((result) => codes.push(result));
+    for (let turn = 0; turn < 10_000 && codes.length === 0; turn++) {
       await settled();
       await clock.advance(10);
     }
+    const [code] = codes;
+    if (code === undefined) throw new Error("the command does not end");
     return { code, out: Buffer.concat(out), err };
   }
 
@@ -91,7 +92,7 @@ describe("put, append, get", () => {
   it("refuse an endless standard input", async () => {
     const ran = await new FakeCluster().run(["put", "x", "-"], "x".repeat(5 * 1024 * 1024));
     expect(ran).toMatchObject({ code: 1 });
-    expect(ran.err).toMatch(/^mprpc-clerk: the request is too large: .*\n$/);
+    expect(ran.err).toMatch(/^mprpc-clerk: too large: .*\n$/);
   });
 
   it("print hexadecimal with --hex", async () => {
@@ -138,7 +139,7 @@ describe("a failure", () => {
 
 it("--help and --version print to stdout", async () => {
   const cluster = new FakeCluster();
-  expect((await cluster.run(["--help"])).out.toString()).toMatch(/^usage: mprpc-clerk/);
+  expect((await cluster.run(["--help"])).out.toString()).toMatch(/^Usage: mprpc-clerk/);
   expect((await cluster.run(["--version"])).out.toString()).toBe("1.2.3\n");
 });
 

@@ -1,6 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { kvServerRpc, RPC, raftKVRpcProctoc as kv } from "../../proto/index.js";
-import { RpcProvider } from "../../rpc/rpcProvider.js";
+import { RpcProvider, type RpcProviderOptions } from "../../rpc/rpcProvider.js";
 import type { ExactlyOnceModel } from "./exactlyOnceModel.js";
 
 /** Who leads a cluster of services that share one state. */
@@ -68,12 +68,19 @@ export class ServiceCluster {
   private readonly model: ExactlyOnceModel;
   private readonly providers: RpcProvider[] = [];
 
-  private constructor(model: ExactlyOnceModel) {
+  private readonly options: RpcProviderOptions;
+
+  private constructor(model: ExactlyOnceModel, options: RpcProviderOptions) {
     this.model = model;
+    this.options = options;
   }
 
-  static async start(count: number, model: ExactlyOnceModel): Promise<ServiceCluster> {
-    const cluster = new ServiceCluster(model);
+  static async start(
+    count: number,
+    model: ExactlyOnceModel,
+    options: RpcProviderOptions = {},
+  ): Promise<ServiceCluster> {
+    const cluster = new ServiceCluster(model, options);
     for (let id = 0; id < count; id++) await cluster.startNode(id, 0);
     return cluster;
   }
@@ -92,7 +99,7 @@ export class ServiceCluster {
   }
 
   private async startNode(id: number, port: number): Promise<void> {
-    const provider = new RpcProvider();
+    const provider = new RpcProvider(this.options);
     provider.notifyService(new ModelService(id, this.model, this.leadership));
     this.nodes[id] = await provider.run("127.0.0.1", port);
     this.providers[id] = provider;

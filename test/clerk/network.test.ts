@@ -100,6 +100,26 @@ describe("over TCP", () => {
   });
 });
 
+describe("over TCP, with limits on one side only", () => {
+  it("fails at once when the node, or this process, takes no frame of that size", async () => {
+    const model = new ExactlyOnceModel();
+    const cluster = await ServiceCluster.start(1, model, { requestBytesMax: 1_000 });
+    const clerk = new Clerk(cluster.nodes, { rpc: { replyBytesMax: 500 } });
+    try {
+      await clerk.put("x", "1");
+      const put = await failureOf(clerk.put("x", "v".repeat(2_000)));
+      expect(put).toMatchObject({ code: "TOO_LARGE", mayHaveHappened: false });
+      await clerk.put("x", "v".repeat(800));
+      expect((await failureOf(clerk.get("x"))).code).toBe("TOO_LARGE");
+      await clerk.put("x", "2");
+      expect(await clerk.getString("x")).toBe("2");
+    } finally {
+      await clerk.close();
+      await cluster.stop();
+    }
+  });
+});
+
 describe("over TCP, with a server of the original's habits", () => {
   it("puts, appends and gets, one at a time, and asks for no method that it does not know", async () => {
     const model = new ExactlyOnceModel();
