@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
@@ -47,7 +46,6 @@ export class KvNode {
   static async start(config: NodeConfig): Promise<KvNode> {
     const { nodeList, id, dataDir, settings, log, version } = config;
     const directory = path.join(dataDir, `node${id}`);
-    await mkdir(dataDir, { recursive: true });
     const persister = await WalPersister.open(directory, {
       ...settings.storage,
       nodeId: id,
