@@ -33,3 +33,12 @@ export function unknown(operation: Operation): Operation {
 export function failed(operation: Operation): Operation {
   return { ...operation, outcome: "failed" };
 }
+
+/** Each order of the appends gives another set of values on the way, and none the last one. */
+export function hardHistory(clients: number): Operation[] {
+  const appends = Array.from({ length: clients }, (_, at) =>
+    append(`client ${at}`, "a".repeat(at + 1), [0, 9]),
+  );
+  const length = (clients * (clients + 1)) / 2;
+  return [...appends, get("reader", "a".repeat(length - 1), [10, 11])];
+}

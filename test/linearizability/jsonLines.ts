@@ -49,13 +49,18 @@ function fromJson(json: unknown): Operation {
     if (typeof value === "string") return value;
     throw new TypeError(`${name} is no string`);
   };
+  const time = (name: string): number => {
+    const value = fields.get(name);
+    if (typeof value === "number") return value;
+    throw new TypeError(`${name} is no number`);
+  };
   const bytes = (name: string): Uint8Array => Uint8Array.from(Buffer.from(text(name), "base64"));
   const common = {
     client: text("client"),
     key: bytes("key"),
     outcome: oneOf(text("outcome"), ["ok", "failed", "unknown"]),
-    callTime: Number(fields.get("callTime")),
-    returnTime: fields.has("returnTime") ? Number(fields.get("returnTime")) : Infinity,
+    callTime: time("callTime"),
+    returnTime: fields.has("returnTime") ? time("returnTime") : Infinity,
   };
   const kind = oneOf(text("kind"), ["put", "append", "get"]);
   const operation: Operation =
