@@ -49,6 +49,7 @@ export type ProposeResult =
 
 /** The original's `VoteState`. */
 const voteState = { refused: 1, expired: 2, granted: 3 } as const;
+const hurriedPreVotesMax = 8;
 /** The original's `UpdateNextIndex` for a stale term. */
 const staleTermHint = -100;
 
@@ -77,6 +78,8 @@ export class RaftCore {
   private electionAt = 0;
   /** When a leader of this term was last heard; a vote is refused for a while after it. */
   private leaderHeardAt = -Infinity;
+  /** Pre-votes left that follow each other quickly, because the leader's process is gone. */
+  private hurriedPreVotes = 0;
   private outbox = new Outbox();
   private hardStateDirty = false;
   private reported: SoftState;
@@ -265,16 +268,15 @@ export class RaftCore {
   /**
    * The connection to a node is closed and a new one was refused: its process is gone. If it led,
    * waiting for the election timeout would be idle; a pre-vote disturbs nobody, and a majority must
-   * agree that the leader is gone.
+   * agree that the leader is gone. Those who notice later than this node refuse at first, so it is
+   * asked anew a few times.
    */
   peerDown(peer: number): void {
     if (this.leader !== null || peer !== this.leaderId) return;
     this.leaderHeardAt = -Infinity;
     this.leaderId = -1;
-    this.electionAt = Math.min(
-      this.electionAt,
-      this.now + this.options.random() * this.options.heartbeatMs,
-    );
+    this.hurriedPreVotes = hurriedPreVotesMax;
+    this.hurry(0);
   }
 
   // --- the disk
@@ -372,6 +374,7 @@ export class RaftCore {
     this.currentRole = "pre-candidate";
     this.campaign = new Campaign(true, this.currentTerm + 1, this.options.clusterSize);
     this.resetElectionTimer();
+    if (this.hurriedPreVotes > 0) this.hurry(this.options.heartbeatMs);
     this.campaign.record(this.id, true);
     this.askForVotes(this.campaign, false);
     this.decideCampaign(this.campaign);
@@ -447,6 +450,7 @@ export class RaftCore {
     if (term === this.currentTerm && this.leader !== null) return false;
     this.becomeFollower(term, from);
     this.leaderHeardAt = this.now;
+    this.hurriedPreVotes = 0;
     this.resetElectionTimer();
     return true;
   }
@@ -499,6 +503,13 @@ export class RaftCore {
     const { electionTimeoutMsMin, electionTimeoutMsMax, random } = this.options;
     const spread = electionTimeoutMsMax - electionTimeoutMsMin;
     this.electionAt = this.now + electionTimeoutMsMin + random() * spread;
+  }
+
+  /** Brings the next pre-vote close; drawn at random, so that two nodes don't ask in step. */
+  private hurry(waitMs: number): void {
+    if (waitMs > 0) this.hurriedPreVotes--;
+    const next = this.now + waitMs + this.options.random() * this.options.heartbeatMs;
+    this.electionAt = Math.min(this.electionAt, next);
   }
 
   // --- bookkeeping
