@@ -11,6 +11,8 @@ export { stopWhenParentDies } from "./parentWatch.js";
 export interface LaunchedStatus {
   readonly role: string;
   readonly term: number;
+  /** Of who answered: it can be another process, whose port the node did not get. */
+  readonly processId?: number;
 }
 
 /** Where the launcher hears of SIGINT and the like: `process`. */
@@ -31,6 +33,8 @@ export interface LauncherConfig {
   readonly hints: readonly string[];
   /** Prints one line. */
   readonly print: (line: string) => void;
+  /** Prints one line about a failure; by default as `print` does. */
+  readonly printError?: (line: string) => void;
   readonly signals?: SignalSource;
   readonly timing?: Partial<LauncherTiming>;
 }
@@ -139,7 +143,9 @@ class Launcher {
     const answers = await Promise.all(
       nodes.map((node) => queryStatus(node).catch(() => undefined)),
     );
-    const leader = answers.findIndex((status) => status?.role === "leader");
+    const leader = answers.findIndex(
+      (status, id) => status?.role === "leader" && this.isOwn(id, status),
+    );
     if (leader < 0 || this.stopRequests > 0) return false;
     if (this.children.some(({ exited }) => exited !== null)) return false;
     this.leaderFound = true;
@@ -151,14 +157,22 @@ class Launcher {
     return true;
   }
 
+  private isOwn(id: number, { processId }: LaunchedStatus): boolean {
+    return processId === undefined || processId === this.children[id]?.pid;
+  }
+
+  private complain(line: string): void {
+    (this.config.printError ?? this.config.print)(line);
+  }
+
   private childEnded(child: ChildNode): void {
     this.wake();
     if (!this.leaderFound || this.stopRequests > 0) return;
-    this.config.print(`Node ${child.id} ended ${reason(child)}`);
+    this.complain(`Node ${child.id} ended ${reason(child)}`);
   }
 
   private async giveUp(failed: ChildNode): Promise<number> {
-    this.config.print(`Node ${failed.id} ended during the start ${reason(failed)}`);
+    this.complain(`Node ${failed.id} ended during the start ${reason(failed)}`);
     await this.stopAll();
     return 1;
   }

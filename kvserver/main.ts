@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { realpathSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { MprpcConfig } from "../config/index.js";
 import { helpText, nodeArguments, parseArguments, UsageError, type RunArguments } from "./args.js";
@@ -38,7 +37,7 @@ async function runOne(args: RunArguments, nodeList: MprpcConfig, id: number): Pr
 function runAll(args: RunArguments, nodeList: MprpcConfig): Promise<number> {
   for (const warning of nodeList.warnings) process.stderr.write(`${warning}\n`);
   const script = fileURLToPath(import.meta.url);
-  const cli = realpathSync(fileURLToPath(new URL("../clerk/cli.js", import.meta.url)));
+  const cli = fileURLToPath(new URL("../clerk/cli.js", import.meta.url));
   const clerk = `node ${shorten(cli)} -f ${args.nodeListFile}`;
   return launch({
     nodes: nodeList.nodes,
@@ -47,6 +46,7 @@ function runAll(args: RunArguments, nodeList: MprpcConfig): Promise<number> {
     queryStatus,
     hints: [`${clerk} put x 1`, `${clerk} get x`],
     print: (line) => process.stdout.write(`${line}\n`),
+    printError: (line) => process.stderr.write(`${line}\n`),
   });
 }
 

@@ -10,7 +10,7 @@ export async function queryStatus(node: NodeAddress): Promise<LaunchedStatus | u
   const channel = new MprpcChannel({ host: node.host, port: node.port });
   try {
     const status = await new kvServerRpc_Stub(channel).Status({}, { timeoutMs: statusTimeoutMs });
-    return { role: status.Role, term: status.Term };
+    return { role: status.Role, term: status.Term, processId: status.ProcessId };
   } catch {
     return undefined;
   } finally {
