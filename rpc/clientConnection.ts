@@ -200,7 +200,7 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
     this.#window.forEach((call) => {
       this.#window.remove(call);
       const notSent = call.sentInFlush === flushes;
-      call.fail(error.message, RpcStatus.UNAVAILABLE, notSent, error);
+      call.fail(error.message, error.status, notSent, error);
     });
     this.#owner.onLost(this, error, this.#everReplied);
   }

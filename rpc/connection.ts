@@ -88,7 +88,10 @@ export class Connection {
       this.#flushPlanned = true;
       turn.flush(this.#flush);
     }
-    return (this.#writer ??= borrowWriter());
+    const writer = (this.#writer ??= borrowWriter());
+    // Told at once rather than at the flush: this turn may have much more to say.
+    if (!this.#full && writer.length > this.#outputBytesMax) this.#updateFull();
+    return writer;
   }
 
   /** Writes `bytes` at once, and alone; `written` is called when the kernel has them. */
@@ -116,7 +119,9 @@ export class Connection {
   reset(error: Error | null = null): void {
     if (this.#closed || this.socket.destroyed) return;
     this.#error ??= error;
-    this.socket.resetAndDestroy();
+    // Behind a FIN there is no reset: the system refuses it, and Node then never closes the socket.
+    if (this.socket.writableEnded) this.socket.destroy();
+    else this.socket.resetAndDestroy();
   }
 
   /** Ends at once; `error` is what `onClosed` will tell. */

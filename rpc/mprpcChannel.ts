@@ -124,7 +124,6 @@ export class MprpcChannel implements RpcChannel {
     this.#deadlines.clear();
     const error = new RpcError(RpcStatus.CANCELLED, "the channel was closed");
     this.#failWaiting(error);
-    this.#connection?.forEachCall((call) => call.fail(error.message, error.status, false, error));
     this.#connection?.destroy(error);
     this.#socket?.destroy();
   }

@@ -92,9 +92,13 @@ export class ServerConnection
     if (this.#frameTimer === null && this.#reader.midFrame) this.#watchFrame();
   }
 
-  /** The caller has closed its half; calls in flight are still answered. */
+  /**
+   * The caller will send no more. Of revision 2 it is gone: nobody there closes one half only. Of
+   * revision 1 it may still read, and gets the replies to what it has sent.
+   */
   onEnd(): void {
-    this.end();
+    if (this.#knowsRevision2) this.#connection.destroy(null);
+    else this.end();
   }
 
   onClosed(error: Error | null): void {

@@ -158,9 +158,9 @@ export class RawSocket {
 
 /** A client that speaks bytes. */
 export async function rawClient(port: number): Promise<RawSocket> {
-  const socket = connect({ host: "127.0.0.1", port });
-  await once(socket, "connect");
-  return new RawSocket(socket);
+  const client = new RawSocket(connect({ host: "127.0.0.1", port }));
+  await until(() => !client.socket.connecting || client.ending !== "open", "a connection");
+  return client;
 }
 
 export interface RawServer {

@@ -1,0 +1,377 @@
+import fc from "fast-check";
+import { afterEach, describe, expect, test } from "vitest";
+import { kvServerRpc_Stub, kvServerRpcMethods } from "../../proto/index.js";
+import { Backoff, MprpcController, RpcError, RpcProvider, RpcStatus } from "../../rpc/index.js";
+import {
+  bytes,
+  closeAll,
+  deferred,
+  frame,
+  openChannel,
+  rawClient,
+  rawServer,
+  settled,
+  startProvider,
+  TestService,
+  text,
+  until,
+} from "./support.js";
+
+afterEach(closeAll);
+
+/** A port on which nobody listens. */
+async function deadPort(): Promise<number> {
+  const server = await rawServer();
+  await server.close();
+  return server.port;
+}
+
+describe("RpcProvider", () => {
+  test("port 0 becomes a real one", async () => {
+    const provider = new RpcProvider();
+    const { host, port } = await provider.run("127.0.0.1", 0);
+    expect(host).toBe("127.0.0.1");
+    expect(port).toBeGreaterThan(0);
+    await provider.close();
+  });
+
+  test("a port in use, an address of another machine: a clear error", async () => {
+    const { port } = await startProvider();
+    const inUse = new RpcProvider().run("127.0.0.1", port);
+    await expect(inUse).rejects.toBeInstanceOf(RpcError);
+    await expect(inUse).rejects.toThrow(`listening on 127.0.0.1:${port}: listen EADDRINUSE`);
+    await expect(new RpcProvider().run("192.0.2.1", 0)).rejects.toThrow(/EADDRNOTAVAIL/);
+  });
+
+  test("two services of one name are refused", () => {
+    const provider = new RpcProvider();
+    provider.notifyService(new TestService());
+    expect(() => provider.notifyService(new TestService())).toThrow(/kvServerRpc/);
+  });
+
+  test("close lets calls in flight end, and takes no new ones", async () => {
+    const { port, provider, service } = await startProvider();
+    const stub = new kvServerRpc_Stub(openChannel(port));
+    await stub.Get({});
+    const gate = deferred();
+    let running = false;
+    service.get = async () => {
+      running = true;
+      await gate.promise;
+      return { Value: bytes("in time") };
+    };
+    const inFlight = stub.Get({});
+    await until(() => running, "the call is running");
+    const closed = provider.close(10_000);
+    await expect(stub.Get({})).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    const late = new kvServerRpc_Stub(openChannel(port));
+    await expect(late.Get({})).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    gate.resolve();
+    expect(text((await inFlight).Value)).toBe("in time");
+    await closed;
+    expect(provider.connections).toBe(0);
+  });
+
+  test("close ends with a FIN toward whoever speaks revision 2", async () => {
+    const { port, provider } = await startProvider();
+    const client = await rawClient(port);
+    const header = { service_name: bytes("kvServerRpc"), method_name: bytes("OpenSession") };
+    client.send(frame({ ...header, call_id: 1 }));
+    await client.receive(1);
+    await provider.close();
+    expect(await client.ended()).toBe("FIN");
+  });
+
+  test("close waits no longer than it was told to, and tells the handlers", async () => {
+    const { port, provider, service } = await startProvider();
+    const stub = new kvServerRpc_Stub(openChannel(port));
+    let controller: MprpcController | undefined;
+    service.get = (_request, found) => {
+      controller = found;
+      return new Promise(() => {});
+    };
+    const stuck = stub.Get({});
+    await until(() => controller !== undefined, "the call is running");
+    await Promise.all([
+      expect(stuck).rejects.toMatchObject({ code: "UNAVAILABLE" }),
+      provider.close(20),
+    ]);
+    expect(controller!.isCanceled()).toBe(true);
+  });
+
+  test("a caller that vanishes cancels its calls", async () => {
+    const { port, service } = await startProvider();
+    const channel = openChannel(port);
+    let controller: MprpcController | undefined;
+    service.get = (_request, found) => {
+      controller = found;
+      return new Promise(() => {});
+    };
+    const call = new kvServerRpc_Stub(channel).Get({});
+    await until(() => controller !== undefined, "the call is running");
+    const told = deferred();
+    controller!.notifyOnCancel(told.resolve);
+    channel.close();
+    await expect(call).rejects.toMatchObject({ code: "CANCELLED" });
+    await told.promise;
+    expect(controller!.isCanceled()).toBe(true);
+  });
+});
+
+describe("MprpcChannel", () => {
+  test("it connects when it is first needed", async () => {
+    const server = await startProvider();
+    const channel = openChannel(server.port);
+    await settled();
+    expect(channel.state).toBe("idle");
+    expect(server.provider.connections).toBe(0);
+    await new kvServerRpc_Stub(channel).Get({});
+    expect(channel.state).toBe("ready");
+    expect(server.provider.connections).toBe(1);
+  });
+
+  test("nobody listens: UNAVAILABLE with the reason, then at once while it backs off", async () => {
+    const port = await deadPort();
+    const channel = openChannel(port, { backoffMsMin: 60_000, backoffMsMax: 60_000 });
+    const stub = new kvServerRpc_Stub(channel);
+    const failures: RpcError[] = [];
+    channel.onConnectFailed = (error) => failures.push(error);
+    for (const state of ["idle", "backoff"]) {
+      expect(channel.state).toBe(state);
+      const controller = new MprpcController();
+      await expect(stub.Get({}, controller)).rejects.toMatchObject({
+        code: "UNAVAILABLE",
+        message: expect.stringContaining("ECONNREFUSED") as string,
+      });
+      expect(controller.notSent).toBe(true);
+    }
+    expect(failures).toHaveLength(1);
+  });
+
+  test("connectNow tries again, whatever the backoff says", async () => {
+    const port = await deadPort();
+    const channel = openChannel(port, { backoffMsMin: 60_000, backoffMsMax: 60_000 });
+    const stub = new kvServerRpc_Stub(channel);
+    await expect(stub.Get({})).rejects.toThrow(/ECONNREFUSED/);
+    await startProvider({}, port);
+    await expect(stub.Get({})).rejects.toThrow(/ECONNREFUSED/);
+    channel.connectNow();
+    expect(channel.state).toBe("connecting");
+    expect(text((await stub.Get({ Key: bytes("k") })).Value)).toBe("k");
+  });
+
+  test("calls that are made while it connects wait for it, up to their deadline", async () => {
+    // A reserved address: whether it is dropped or refused, no connection comes of it.
+    const channel = openChannel(1, { host: "192.0.2.1", connectTimeoutMs: 60_000 });
+    const stub = new kvServerRpc_Stub(channel);
+    const controller = new MprpcController({ timeoutMs: 30 });
+    await expect(stub.Get({}, controller)).rejects.toMatchObject({
+      code: expect.stringMatching(/DEADLINE_EXCEEDED|UNAVAILABLE/) as string,
+    });
+    expect(controller.notSent).toBe(true);
+  });
+
+  test("an attempt to connect ends in time", async () => {
+    const channel = openChannel(1, { host: "192.0.2.1", connectTimeoutMs: 30 });
+    await expect(new kvServerRpc_Stub(channel).Get({})).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+    });
+  });
+
+  test("it finds the server again after it was restarted on the same port", async () => {
+    const first = await startProvider();
+    const channel = openChannel(first.port);
+    const stub = new kvServerRpc_Stub(channel);
+    const lost: RpcError[] = [];
+    channel.onConnectionLost = (error) => lost.push(error);
+    await stub.Get({});
+    await first.provider.close(0);
+    await until(() => lost.length === 1, "the channel sees it");
+    expect(lost[0]!.code).toBe("UNAVAILABLE");
+    expect(channel.revision).toBeUndefined();
+    await startProvider({}, first.port);
+    expect(text((await stub.Get({ Key: bytes("again") })).Value)).toBe("again");
+    expect(channel.revision).toBe(2);
+  });
+
+  test("a lost connection fails what was sent, and what waits goes over the next one", async () => {
+    const { port, service } = await startProvider();
+    const channel = openChannel(port, { callsInFlightMax: 1 });
+    const stub = new kvServerRpc_Stub(channel);
+    await stub.Get({});
+    let arrived = 0;
+    service.get = (request) => {
+      arrived++;
+      return text(request.Key) === "sent" ? new Promise(() => {}) : { Value: request.Key };
+    };
+    const controller = new MprpcController();
+    const sent = stub.Get({ Key: bytes("sent") }, controller);
+    const waiting = stub.Get({ Key: bytes("waiting") });
+    await until(() => arrived === 1, "the first is running");
+    await Promise.all([
+      expect(sent).rejects.toMatchObject({ code: "UNAVAILABLE" }),
+      dropConnections(port),
+    ]);
+    expect(controller.notSent).toBe(false);
+    expect(text((await waiting).Value)).toBe("waiting");
+  });
+
+  test("a request that was still in the output buffer is known not to have been sent", async () => {
+    const { port } = await startProvider();
+    const channel = openChannel(port);
+    const stub = new kvServerRpc_Stub(channel);
+    await stub.Get({});
+    const controller = new MprpcController();
+    const call = stub.Get({}, controller);
+    // Within the same turn: nothing has been written.
+    channel.close();
+    await expect(call).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(controller.notSent).toBe(true);
+  });
+
+  test("close fails what is running and leaves nothing behind", async () => {
+    const { port, provider, service } = await startProvider();
+    const channel = openChannel(port);
+    const stub = new kvServerRpc_Stub(channel);
+    service.get = () => new Promise(() => {});
+    const calls = Array.from({ length: 5 }, () => stub.Get({}).catch((error: RpcError) => error));
+    await until(() => provider.connections === 1, "connected");
+    channel.close();
+    channel.close();
+    for (const error of await Promise.all(calls))
+      expect(error).toMatchObject({ code: "CANCELLED" });
+    await until(() => provider.connections === 0, "the socket is closed");
+    await expect(stub.Get({})).rejects.toMatchObject({ status: RpcStatus.UNAVAILABLE });
+    channel.connectNow();
+    expect(channel.state).toBe("closed");
+  });
+
+  test("a server that hangs up before it ever answered is backed off from", async () => {
+    const server = await rawServer(({ socket }) => socket.destroy());
+    const channel = openChannel(server.port, { backoffMsMin: 60_000, backoffMsMax: 60_000 });
+    const stub = new kvServerRpc_Stub(channel);
+    await expect(stub.Get({})).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    expect(channel.state).toBe("backoff");
+  });
+
+  test("garbage instead of replies ends the connection, not the process", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ minLength: 1, maxLength: 60 }), async (garbage) => {
+        const server = await rawServer(({ socket }) => {
+          socket.once("data", () => socket.end(garbage));
+        });
+        const channel = openChannel(server.port);
+        const done: unknown[] = [];
+        const controller = new MprpcController({ timeoutMs: 5_000 });
+        channel.callMethod(kvServerRpcMethods.Get, controller, {}, (reply) => done.push(reply));
+        await until(() => done.length > 0, "the call has ended");
+        await settled();
+        expect(done).toHaveLength(1);
+        channel.close();
+        await server.close();
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test("an idle channel lets the process end only when asked to", async () => {
+    const { port } = await startProvider();
+    for (const [unrefWhenIdle, hasRef] of [
+      [true, false],
+      [false, true],
+    ] as const) {
+      const before = activeSockets();
+      const channel = openChannel(port, { unrefWhenIdle });
+      await new kvServerRpc_Stub(channel).Get({});
+      await settled();
+      // The provider's end of the connection is always one.
+      expect(activeSockets() - before).toBe(hasRef ? 2 : 1);
+    }
+  });
+});
+
+function activeSockets(): number {
+  return process.getActiveResourcesInfo().filter((name) => name === "TCPSocketWrap").length;
+}
+
+/** Cuts every connection to `port` from this process, as a network would. */
+async function dropConnections(port: number): Promise<void> {
+  const { Socket } = await import("node:net");
+  const handles: unknown = Reflect.get(process, "_getActiveHandles").call(process);
+  for (const handle of handles as unknown[]) {
+    if (handle instanceof Socket && handle.localPort === port) handle.resetAndDestroy();
+  }
+}
+
+describe("exactly one done for each call", () => {
+  test("under random disconnects, deadlines, cancels and restarts", async () => {
+    const step = fc.oneof(
+      { weight: 10, arbitrary: fc.record({ kind: fc.constant("call"), n: fc.nat(20) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("drop"), n: fc.nat() }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("cancel"), n: fc.nat(20) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("connectNow"), n: fc.nat() }) },
+      { weight: 4, arbitrary: fc.record({ kind: fc.constant("turns"), n: fc.nat(10) }) },
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
+        const { port, service } = await startProvider({ callsInFlightMax: 8 });
+        service.get = async (request) => {
+          const delay = request.Key[0]! % 8;
+          for (let turn = 0; turn < delay; turn++) {
+            await new Promise((resolve) => setImmediate(resolve));
+          }
+          return delay === 7 ? new Promise(() => {}) : { Value: request.Key };
+        };
+        const channel = openChannel(port, {
+          callsInFlightMax: 6,
+          backoffMsMin: 1,
+          backoffMsMax: 2,
+        });
+        const outcomes: number[] = [];
+        const controllers: MprpcController[] = [];
+        const call = (): void => {
+          const index = outcomes.push(0) - 1;
+          const controller = new MprpcController({ timeoutMs: 30 });
+          controllers.push(controller);
+          const Key = Uint8Array.of(index);
+          channel.callMethod(kvServerRpcMethods.Get, controller, { Key }, (reply) => {
+            outcomes[index]!++;
+            expect(reply === null).toBe(controller.failed());
+            expect(reply?.Value[0] ?? index % 256).toBe(index % 256);
+          });
+        };
+        for (const { kind, n } of steps) {
+          if (kind === "call") for (let i = 0; i <= n; i++) call();
+          else if (kind === "drop") await dropConnections(port);
+          else if (kind === "cancel") controllers.at(-1 - n)?.startCancel();
+          else if (kind === "connectNow") channel.connectNow();
+          else for (let i = 0; i < n; i++) await new Promise((resolve) => setImmediate(resolve));
+        }
+        await until(() => !outcomes.includes(0), "every call has ended");
+        channel.close();
+        await settled();
+        expect(outcomes.every((count) => count === 1)).toBe(true);
+        await closeAll();
+      }),
+      { numRuns: 25 },
+    );
+  });
+});
+
+describe("Backoff", () => {
+  test("waits grow from the least to the most, at random between", () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }), (random) => {
+        const backoff = new Backoff(10, 1000, () => random);
+        const waits = Array.from({ length: 20 }, () => backoff.next());
+        for (const [index, wait] of waits.entries()) {
+          expect(wait).toBeGreaterThanOrEqual(10);
+          expect(wait).toBeLessThanOrEqual(Math.min(1000, 10 * 2 ** (index + 1)));
+        }
+        expect(waits.at(-1)).toBeCloseTo(10 + random * 990);
+        backoff.reset();
+        expect(backoff.next()).toBe(waits[0]);
+      }),
+    );
+  });
+});
