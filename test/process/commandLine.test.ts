@@ -100,6 +100,7 @@ describe("every node of a list", () => {
     const pid = Number(/pid (\d+)/.exec(all.out)![1]);
     all.child.kill("SIGKILL");
     await eventually("the node to end", async () => !alive(pid));
+    expect(alive(pid)).toBe(false);
   });
 });
 
@@ -111,14 +112,14 @@ function alive(pid: number): boolean {
   }
 }
 
-describe("what can't be run", () => {
-  async function expectRefusal(code: number, words: string, ...args: string[]): Promise<void> {
-    const result = await ends(run(mainScript, ...args));
-    expect(result).toMatchObject({ code, out: "" });
-    expect(result.err).toContain(words);
-    expect(result.err.trim().split("\n")).toHaveLength(1);
-  }
+async function expectRefusal(code: number, words: string, ...args: string[]): Promise<void> {
+  const result = await ends(run(mainScript, ...args));
+  expect(result).toMatchObject({ code, out: "" });
+  expect(result.err).toContain(words);
+  expect(result.err.trim().split("\n")).toHaveLength(1);
+}
 
+describe("what can't be run", () => {
   it("is told in one line that names the thing", async () => {
     await writeFile(path.join(dir, "gap.conf"), "node0ip=a\nnode0port=1\nnode2ip=b\nnode2port=2\n");
     await writeFile(path.join(dir, "one.conf"), "node0ip=127.0.0.1\nnode0port=1\n");

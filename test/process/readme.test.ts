@@ -1,0 +1,57 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { Cluster, freePorts } from "./cluster.js";
+
+/** What README.md shows is run as it stands, but for ports and paths. */
+
+const execute = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+let dir: string;
+let readme: string;
+
+beforeAll(async () => {
+  readme = await readFile(path.join(root, "README.md"), "utf8");
+  // Below the package, so that `mprpc-raft/...` is found as from a project that depends on it.
+  await mkdir(path.join(root, "dist"), { recursive: true });
+  dir = await mkdtemp(path.join(root, "dist", "readme-"));
+});
+
+afterAll(() => rm(dir, { recursive: true, force: true }));
+
+/** The code block of `language` after the heading. */
+function snippet(heading: string, language: string): string {
+  const section = readme.slice(readme.indexOf(`## ${heading}`));
+  const start = section.indexOf(`\`\`\`${language}\n`) + language.length + 4;
+  return section.slice(start, section.indexOf("```", start));
+}
+
+async function run(code: string): Promise<string> {
+  const file = path.join(dir, "snippet.mjs");
+  await writeFile(file, code);
+  return (await execute(process.execPath, [file], { cwd: dir, timeout: 20_000 })).stdout;
+}
+
+it("the Clerk", async () => {
+  const cluster = await Cluster.create(1);
+  cluster.start(0);
+  const code = snippet("The Clerk", "ts").replace("config/nodes.conf", cluster.nodesFile);
+  expect(await run(code)).toBe("12\n");
+  await cluster.destroy();
+});
+
+it("a service of your own", async () => {
+  await writeFile(path.join(dir, "echo.proto"), snippet("A service of your own", "proto"));
+  const generator = path.join(root, "dist/rpc/gen/main.js");
+  await execute(process.execPath, [generator, "--out", "gen", "echo.proto"], { cwd: dir });
+  expect(await run(snippet("A service of your own", "ts"))).toBe("hello!\n");
+});
+
+it("Raft under a state machine of your own", async () => {
+  const [port] = await freePorts(1);
+  const code = snippet("Raft under a state machine of your own", "ts").replace("7101", `${port}`);
+  expect(await run(code)).toBe("entry 2: 42\n");
+});
