@@ -137,6 +137,12 @@ describe("the archive reader", () => {
     expect(() => read(vector)).toThrow(typed);
   });
 
+  test("refuses a last string that is cut off", () => {
+    const whole = utf8("22 serialization::archive 18 0 0 1 2 0 0 0 0 1 0 4 abcd");
+    expect(readOriginalRaftState(whole).entries).toEqual([utf8("abcd")]);
+    expect(() => readOriginalRaftState(whole.subarray(0, -1))).toThrow(ArchiveError);
+  });
+
   test("a count that nothing follows reserves no memory", () => {
     const text = "22 serialization::archive 18 0 0 1 2 0 0 0 0 2147483647 0 1 x";
     expect(() => readOriginalRaftState(utf8(text))).toThrow(ArchiveError);

@@ -139,6 +139,30 @@ describe("a snapshot of the state", () => {
     );
   });
 
+  test("holds the old value of a pair that is overwritten in place between two chunks", () => {
+    const machine = new KvStateMachine();
+    const fill = (byte: number): void => {
+      for (let i = 0; i < 40; i++) {
+        const value = new Uint8Array(15_000).fill(byte);
+        apply(machine, { key: bytes(`key${i}`), value, clientId: bytes("") });
+      }
+    };
+    fill(1);
+    const expected = Buffer.concat(chunksOf(machine));
+    const chunks: Uint8Array[] = [];
+    for (const chunk of captureState(machine)) {
+      chunks.push(chunk);
+      fill(1 + chunks.length);
+    }
+    expect(Buffer.concat(chunks).equals(expected)).toBe(true);
+  });
+
+  test("may arrive in one buffer that is used again and again", async () => {
+    const machine = sample();
+    const restored = await restoreState(inOneBuffer(Buffer.concat(chunksOf(machine)), 1000));
+    expect(stateDigest(restored)).toBe(stateDigest(machine));
+  });
+
   test("can be taken again after one was given up", () => {
     const machine = sample();
     const unused = captureState(machine);
@@ -151,6 +175,15 @@ describe("a snapshot of the state", () => {
     expect(stateDigest(machine)).toBe(stateDigest(sample()));
   });
 });
+
+async function* inOneBuffer(whole: Uint8Array, size: number): AsyncGenerator<Uint8Array> {
+  const shared = new Uint8Array(size);
+  for (const part of cut(whole, size)) {
+    shared.set(part);
+    yield shared.subarray(0, part.length);
+    shared.fill(0xee);
+  }
+}
 
 async function* failing(first: Uint8Array): AsyncGenerator<Uint8Array> {
   yield first;
