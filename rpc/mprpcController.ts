@@ -126,14 +126,17 @@ export class MprpcController {
     else this.setFailed("the handler failed", RpcStatus.INTERNAL, thrown);
   }
 
-  /** Client: gives the call up; it ends with CANCELLED unless it already ended. */
+  /**
+   * Client: gives the call up; it ends with CANCELLED unless it already ended.
+   * @throws whatever the first broken listener threw, when all have been told.
+   */
   startCancel(): void {
     if (this.#canceled) return;
     this.#canceled = true;
     const listeners = this.#listeners;
     this.#listeners = null;
     this.#running?.cancel(this);
-    if (listeners !== null) for (const listener of listeners) listener();
+    if (listeners !== null) callEach(listeners);
   }
 
   /** Server: the caller no longer waits: it canceled, its deadline passed or it is gone. */
@@ -166,4 +169,17 @@ export class MprpcController {
   setRunning(running: Cancellable | null): void {
     this.#running = running;
   }
+}
+
+/** Calls all of them, and only then throws what the first that failed has thrown. */
+function callEach(callbacks: readonly (() => void)[]): void {
+  const thrown: unknown[] = [];
+  for (const callback of callbacks) {
+    try {
+      callback();
+    } catch (error) {
+      thrown.push(error);
+    }
+  }
+  if (thrown.length > 0) throw thrown[0];
 }
