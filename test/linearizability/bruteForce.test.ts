@@ -94,6 +94,42 @@ describe("the checker agrees with the definition", () => {
   });
 });
 
+/** Too large for brute force, and of values that leave many ways to explain each answer. */
+describe("longer histories of a store that works are legal", () => {
+  const vague: readonly (readonly string[])[] = [
+    ["", "a", "b"],
+    ["a", "b", "ab"],
+    ["a", "aa", "b"],
+    ["", "a", "ab", "c", "bc", "d", "e", "f"],
+  ];
+  const shape = fc.record({
+    seed: fc.nat(),
+    operations: fc.integer({ min: 10, max: 60 }),
+    clients: fc.integer({ min: 2, max: 6 }),
+    keys: fc.constant(1),
+    weights: fc.constantFrom(
+      { put: 1, append: 2, get: 3 },
+      { put: 0.2, append: 1, get: 1 },
+      { put: 1, append: 0, get: 1 },
+    ),
+    unknownShare: fc.constantFrom(0, 0, 0.1),
+    value: fc.constantFrom(...vague).map(
+      (values) =>
+        (_: number, random: () => number): string =>
+          values[Math.floor(random() * values.length)]!,
+    ),
+  });
+
+  test("with few values", () => {
+    fc.assert(
+      fc.property(shape, (vagueShape) => {
+        expect(isLegal(generateHistory(vagueShape))).toBe(true);
+      }),
+      { numRuns: 1_000 },
+    );
+  });
+});
+
 describe("every illegal verdict proves itself", () => {
   test("its order is one, and leaves the value it names", () => {
     let illegal = 0;

@@ -64,7 +64,7 @@ function placeInTime(bars: readonly Bar[]): number {
   for (const { bar, isReturn } of events) {
     x += eventPx;
     if (isReturn) {
-      x = Math.max(x, bar.left + bar.label.length * characterPx + paddingPx);
+      x = Math.max(x, bar.left + Math.ceil(bar.label.length * characterPx) + paddingPx);
       bar.right = x;
     } else {
       bar.left = x;
