@@ -101,7 +101,10 @@ export class CoreCluster {
     }
   }
 
-  /** Liveness: a leader comes, new commands commit, and every node applies all there is. */
+  /**
+   * Liveness: a leader comes, new commands commit, every node applies all there is, and no read
+   * was forgotten.
+   */
   private mustRecover(): void {
     const deadline = this.clock.now + this.recoveryMs;
     let proposed = 0;
@@ -111,7 +114,9 @@ export class CoreCluster {
       if (proposed === 0 || proposed > leader.core!.log.lastIndex)
         proposed = this.workload.propose(leader);
       const { commitIndex } = this.invariants;
-      const everywhere = this.nodes.every(({ machine }) => machine.index === commitIndex);
+      const everywhere = this.nodes.every(
+        ({ machine, readsPending }) => machine.index === commitIndex && readsPending === 0,
+      );
       return proposed !== 0 && commitIndex >= proposed && everywhere;
     };
     if (!this.runUntil(deadline, isDone)) throw new Error(`no recovery: ${this.describe()}`);
@@ -136,9 +141,9 @@ export class CoreCluster {
 
   private describe(): string {
     const { commitIndex } = this.invariants;
-    const nodes = this.nodes.map(({ id, core, machine }) => {
+    const nodes = this.nodes.map(({ id, core, machine, readsPending }) => {
       const followers = core?.followers().map((f) => `${f.id}:${f.state}:${f.matchIndex}`) ?? [];
-      return `${id} ${core?.role} of ${core?.term} applied ${machine.index} (${followers.join(" ")})`;
+      return `${id} ${core?.role} of ${core?.term} applied ${machine.index}, ${readsPending} reads (${followers.join(" ")})`;
     });
     return `committed ${commitIndex}; ${nodes.join("; ")}`;
   }

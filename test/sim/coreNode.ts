@@ -143,6 +143,11 @@ export class CoreNode implements NodeView {
 
   // --- clients
 
+  /** Reads that were neither confirmed nor told lost. */
+  get readsPending(): number {
+    return this.reads.length;
+  }
+
   propose(commands: readonly Uint8Array[]): ProposeResult | null {
     let result: ProposeResult | null = null;
     this.input("propose", (core) => {
@@ -313,9 +318,11 @@ export class CoreNode implements NodeView {
     return this.input(request.type, (core) => {
       const token = ++this.replyTokens;
       this.replies.set(token, { request, respond });
+      const before = request.term < core.term ? describe(core) : null;
       if (request.type === "AppendEntries") core.appendEntries(request, token);
       else if (request.type === "RequestVote") core.requestVote(request, token);
       else core.timeoutNow(request, token);
+      if (before !== null) this.world.invariants.staleRequestServed(this, before, describe(core));
     });
   }
 
@@ -361,6 +368,11 @@ export class CoreNode implements NodeView {
   event(what: string, ...values: number[]): void {
     this.world.trace.add(this.world.clock.now, this.id, what, ...values);
   }
+}
+
+/** All that a request could change. */
+function describe({ role, term, currentLeader, nextDeadline, log }: RaftCore): string {
+  return [role, term, currentLeader, nextDeadline, log.lastIndex, log.commitIndex].join(" ");
 }
 
 /** Tells the core how a request ended; null: no reply came. */

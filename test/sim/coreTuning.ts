@@ -114,7 +114,8 @@ export function drawTuning(prng: Prng): CoreTuning {
 
 function drawNode(prng: Prng): NodeTuning {
   const heartbeatMs = prng.pick([10, 25, 50]);
-  const electionTimeoutMsMin = heartbeatMs * prng.pick([2, 4, 12]);
+  const beatsPerTimeout = prng.pick([2, 4, 12]);
+  const electionTimeoutMsMin = heartbeatMs * beatsPerTimeout;
   return {
     heartbeatMs,
     electionTimeoutMsMin,
@@ -124,7 +125,8 @@ function drawNode(prng: Prng): NodeTuning {
     inflightMax: prng.pick([2, 8, 64]),
     inflightBytesMax: prng.pick([100, 1000, 100_000]),
     uncommittedBytesMax: prng.pick([100, 10_000, 1_000_000]),
-    clockDriftMax: prng.pick([0, 0.01, 0.1]),
+    // Safety rests on no clock; leaders last only where heartbeats outrun the timeouts.
+    clockDriftMax: prng.pick([0, 0.01, 0.1, beatsPerTimeout > 4 ? 0.5 : 0.1]),
     turnMsMax: prng.pick([1, 5]),
     promptTurnChance: prng.pick([0, 0.8, 1]),
     timerLateMsMax: prng.pick([0, 1, 15]),

@@ -267,6 +267,13 @@ export class Invariants implements DiskObserver {
     this.sameHash(node, meta.index, hash);
   }
 
+  /** A request of an older term changes nothing: not the log, not a role, not even a timer. */
+  staleRequestServed(node: NodeView, before: string, after: string): void {
+    check(before === after, () => [
+      `a request of an older term took node ${node.id} from ${before} to ${after}`,
+    ]);
+  }
+
   // --- what leaves a node
 
   /** A leader and a candidate speak only of what is on their disk. */

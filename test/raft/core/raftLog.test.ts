@@ -45,7 +45,7 @@ class LogAndDisk {
       case "append":
         if (next.newTerm) this.term++;
         for (let count = 0; count < next.count; count++)
-          log.append(entry(log.lastIndex + 1, this.term));
+          log.append(oneEntry(log.lastIndex + 1, this.term));
         return;
       case "truncate":
         // What replaces a conflict is of a newer term than the log's.
@@ -84,7 +84,7 @@ class LogAndDisk {
   }
 }
 
-function entry(index: number, term: number): Entry[] {
+function oneEntry(index: number, term: number): Entry[] {
   return [{ index, term, command: new Uint8Array(0) }];
 }
 
@@ -109,7 +109,7 @@ describe("RaftLog", () => {
 
   test("committed entries can't be truncated, nor uncommitted ones compacted", () => {
     const log = new RaftLog({ index: 0, term: 0 }, []);
-    for (const index of [1, 2, 3]) log.append(entry(index, 1));
+    for (const index of [1, 2, 3]) log.append(oneEntry(index, 1));
     log.commitTo(2);
     expect(() => log.truncate(2)).toThrow("below commit");
     expect(() => log.compact(3)).toThrow("above commit");
@@ -119,9 +119,9 @@ describe("RaftLog", () => {
 
   test("entries must follow each other, their terms never falling", () => {
     const log = new RaftLog({ index: 4, term: 3 }, []);
-    expect(() => log.append(entry(6, 3))).toThrow("entry 6/3 after 4/3");
-    expect(() => log.append(entry(5, 2))).toThrow("entry 5/2 after 4/3");
-    log.append(entry(5, 3));
+    expect(() => log.append(oneEntry(6, 3))).toThrow("entry 6/3 after 4/3");
+    expect(() => log.append(oneEntry(5, 2))).toThrow("entry 5/2 after 4/3");
+    log.append(oneEntry(5, 3));
     expect(log.lastIndex).toBe(5);
   });
 });
