@@ -1,5 +1,5 @@
 import { MessageReader } from "../rpc/messageReader.js";
-import type { ByteWriter } from "../rpc/byteWriter.js";
+import { ByteWriter } from "../rpc/byteWriter.js";
 import type { Codec } from "../rpc/service.js";
 import { RpcError, RpcStatus } from "../rpc/status.js";
 import { varintSize } from "../rpc/varint.js";
@@ -17,6 +17,8 @@ const commandTag = 10;
 const logTermTag = 16;
 const logIndexTag = 24;
 
+/** Bytes that a writer wants free before it writes a number. */
+const varint64BytesMax = 10;
 const noBytes = new Uint8Array(0);
 const reader = new MessageReader(noBytes);
 
@@ -29,7 +31,7 @@ export const appendEntriesCodec: Codec<AppendEntries> = {
     writeNumber(writer, tag.varint2, request.from);
     writeNumber(writer, tag.varint3, request.prevLogIndex);
     writeNumber(writer, tag.varint4, request.prevLogTerm);
-    if (request.entries.length > 0) writer.raw(encodedEntries(request.entries, writer));
+    if (request.entries.length > 0) writer.raw(encodedEntries(request.entries));
     writeNumber(writer, tag.varint6, request.leaderCommit);
   },
   decode(bytes) {
@@ -59,24 +61,33 @@ let cachedBytes: Uint8Array = noBytes;
 /** Above this the bytes are not kept, lest a batch of large values stays in memory twice. */
 const cachedBytesMax = 2 * 1024 * 1024;
 
-function encodedEntries(entries: readonly Entry[], writer: ByteWriter): Uint8Array {
+function encodedEntries(entries: readonly Entry[]): Uint8Array {
   if (entries === cachedEntries) return cachedBytes;
-  const start = writer.length;
+  let size = 0;
+  for (const entry of entries) size += withHead(entrySize(entry));
+  const writer = new ByteWriter(size + varint64BytesMax);
   for (const entry of entries) writeEntry(writer, entry);
-  const bytes = Uint8Array.prototype.slice.call(writer.view(start));
-  writer.truncate(start);
+  const bytes = writer.take();
   cachedEntries = bytes.length <= cachedBytesMax ? entries : [];
   cachedBytes = bytes.length <= cachedBytesMax ? bytes : noBytes;
   return bytes;
 }
 
-function writeEntry(writer: ByteWriter, { command, term, index }: Entry): void {
-  const commandSize = command.length === 0 ? 0 : 1 + varintSize(command.length) + command.length;
-  const size = commandSize + numberSize(term) + numberSize(index);
-  writer.uint32(tag.bytes5).uint32(size);
-  if (command.length > 0) writer.uint32(commandTag).bytes(command);
-  writeNumber(writer, logTermTag, term);
-  writeNumber(writer, logIndexTag, index);
+function entrySize({ command, term, index }: Entry): number {
+  const commandSize = command.length === 0 ? 0 : withHead(command.length);
+  return commandSize + numberSize(term) + numberSize(index);
+}
+
+/** With the tag and the length that stand before it. */
+function withHead(size: number): number {
+  return 1 + varintSize(size) + size;
+}
+
+function writeEntry(writer: ByteWriter, entry: Entry): void {
+  writer.uint32(tag.bytes5).uint32(entrySize(entry));
+  if (entry.command.length > 0) writer.uint32(commandTag).bytes(entry.command);
+  writeNumber(writer, logTermTag, entry.term);
+  writeNumber(writer, logIndexTag, entry.index);
 }
 
 function numberSize(value: number): number {
