@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { randomFrom } from "./generator.js";
 import { ConfigCache } from "./configCache.js";
 
 const words = (...values: number[]): Int32Array => Int32Array.from(values);
@@ -32,5 +33,22 @@ describe("ConfigCache", () => {
     expect(all.every(add)).toBe(true);
     expect(all.some(add)).toBe(false);
     expect(cache.memoryBytes).toBeGreaterThan(5_000 * 6 * 4);
+  });
+
+  // All differ, and are so many that the hashes of some don't.
+  test.each(["positions", "sets"])("compares %s and not their hashes alone", (part) => {
+    const random = randomFrom(1);
+    const cache = new ConfigCache(2, 0);
+    const none = words();
+    let added = 0;
+    for (let at = 0; at < 300_000; at++) {
+      const other = Math.floor(random() * (1 << 30));
+      const isNew =
+        part === "sets"
+          ? cache.add(0, 0, words(at, other), none)
+          : cache.add(at, other, words(0, 0), none);
+      if (isNew) added++;
+    }
+    expect(added).toBe(300_000);
   });
 });

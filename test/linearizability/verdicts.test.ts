@@ -92,6 +92,17 @@ const legal: readonly Case[] = [
       get("C", "ab", [11, 12]),
     ],
   },
+  {
+    name: "an append that begins as another one does",
+    history: [
+      put("A", "x", [0, 1]),
+      append("A", "a", [2, 3]),
+      get("A", "xa", [4, 5]),
+      put("A", "x", [6, 7]),
+      append("A", "ab", [8, 9]),
+      get("A", "xab", [10, 11]),
+    ],
+  },
 ];
 
 const illegal: readonly Case[] = [
