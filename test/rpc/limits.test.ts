@@ -1,11 +1,17 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   GetArgsCodec,
+  GetReplyCodec,
   kvServerRpc_Stub,
   RpcReplyHeaderCodec,
   type RpcHeader,
 } from "../../proto/index.js";
-import { ByteWriter, RpcStatus } from "../../rpc/index.js";
+import {
+  ByteWriter,
+  RpcStatus,
+  type MprpcController,
+  type RpcProviderOptions,
+} from "../../rpc/index.js";
 import {
   bytes,
   closeAll,
@@ -20,7 +26,10 @@ import {
   until,
 } from "./support.js";
 
-afterEach(closeAll);
+afterEach(async () => {
+  vi.useRealTimers();
+  await closeAll();
+});
 
 const header: RpcHeader.$Properties = {
   service_name: bytes("kvServerRpc"),
@@ -33,18 +42,37 @@ function get(callId: number, key: Uint8Array): Buffer {
   return frame({ ...header, call_id: callId }, args.finish());
 }
 
+interface Reply {
+  readonly callId: number;
+  readonly status: number;
+  readonly body: Buffer;
+}
+
+/** The whole replies in `stream`. */
+function* replies(stream: Buffer): Generator<Reply> {
+  for (let position = 0; position + 2 <= stream.length;) {
+    expect(stream[position]).toBe(0);
+    const start = position + 2;
+    const end = start + stream[position + 1]!;
+    if (end > stream.length) return;
+    const found = RpcReplyHeaderCodec.decode(stream.subarray(start, end));
+    position = end + found.reply_size;
+    if (position > stream.length) return;
+    const body = stream.subarray(end, position);
+    yield { callId: found.call_id, status: found.status, body };
+  }
+}
+
+/** Small replies share a buffer of the turn, large ones are cut into several writes. */
+const sizeOf = (id: number): number => (id % 40 === 0 ? 3 << 20 : 30_000);
+
+function replyCount(stream: Buffer): number {
+  return [...replies(stream)].length;
+}
+
 /** The status of each reply in `stream`, by call. */
 function statuses(stream: Buffer): Map<number, number> {
-  const found = new Map<number, number>();
-  for (let position = 0; position < stream.length;) {
-    expect(stream[position]).toBe(0);
-    const headerSize = stream[position + 1]!;
-    const start = position + 2;
-    const reply = RpcReplyHeaderCodec.decode(stream.subarray(start, start + headerSize));
-    found.set(reply.call_id, reply.status);
-    position = start + headerSize + reply.reply_size;
-  }
-  return found;
+  return new Map([...replies(stream)].map(({ callId, status }) => [callId, status]));
 }
 
 describe("limits of a provider", () => {
@@ -156,21 +184,99 @@ describe("limits of a provider", () => {
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 << 20);
   });
 
-  test("a caller that reads slowly gets everything", async () => {
-    const { port, service } = await startProvider({ outputBytesMax: 1 << 20 });
-    service.get = () => ({ Value: new Uint8Array(100_000) });
+  test("many requests of which each arrives in halves are not taken for one that hangs", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    const { port } = await startProvider({ frameTimeoutMs: 100 });
     const client = await rawClient(port);
-    const count = 100;
-    for (let id = 1; id <= count; id++) client.send(get(id, bytes("k")));
-    for (let round = 0; round < 10; round++) {
-      client.socket.pause();
+    const request = get(1, bytes("key"));
+    client.send(request.subarray(0, 9));
+    for (let round = 1; round <= 5; round++) {
+      client.send(Buffer.concat([request.subarray(9), request.subarray(0, 9)]));
+      const count = round;
+      await until(() => replyCount(client.received) === count, `reply ${round}`);
+      vi.advanceTimersByTime(90);
       await settled();
-      client.socket.resume();
-      await settled();
+      expect(client.ending).toBe("open");
     }
-    // 8 bytes of header and 4 of the field's tag and length before each value.
-    await until(() => client.receivedBytes >= count * 100_012, "all replies");
-    expect(statuses(client.received).size).toBe(count);
+    vi.advanceTimersByTime(200);
+    expect(await client.ended()).toBe("RST");
+  });
+
+  test("a caller that reads slowly gets everything, in order and unharmed", async () => {
+    const { port, service } = await startProvider();
+    let answered = 0;
+    service.get = (request) => {
+      answered++;
+      return { Value: new Uint8Array(sizeOf(request.RequestId)).fill(request.RequestId) };
+    };
+    const client = await rawClient(port);
+    client.socket.pause();
+    const count = 250;
+    for (let id = 1; id <= count; id++) {
+      const args = new ByteWriter();
+      GetArgsCodec.encode({ RequestId: id }, args);
+      client.send(frame({ ...header, call_id: id }, args.finish()));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await until(() => answered > count / 2, "more is answered than the kernel takes");
+    client.socket.resume();
+    await until(() => answered === count && replyCount(client.received) === count, "all replies");
+    for (const { callId, body } of replies(client.received)) {
+      const { Value } = GetReplyCodec.decode(body);
+      const intact = Buffer.from(Value).equals(Buffer.alloc(sizeOf(callId), callId));
+      expect([callId, intact]).toEqual([callId, true]);
+    }
+  });
+});
+
+/** A provider whose PutAppend waits for the gate, and a client of it. */
+async function held(options: RpcProviderOptions = {}) {
+  const running = await startProvider(options);
+  const gate = deferred();
+  const controllers: MprpcController[] = [];
+  running.service.put = async (_request, controller) => {
+    controllers.push(controller);
+    await gate.promise;
+    return {};
+  };
+  return { ...running, gate, controllers, client: await rawClient(running.port) };
+}
+describe("what becomes of a call that its caller gave up", () => {
+  const put = { ...header, method_name: bytes("PutAppend") };
+
+  test("past its deadline: one reply, however late the handler is done", async () => {
+    const { client, gate, controllers } = await held();
+    client.send(frame({ ...put, call_id: 7, timeout_ms: 20 }));
+    await until(() => replyCount(client.received) === 1, "the deadline's reply");
+    expect(controllers[0]!.isCanceled()).toBe(true);
+    gate.resolve();
+    client.send(get(8, bytes("next")));
+    await until(() => statuses(client.received).has(8), "the next reply");
+    expect(statuses(client.received).get(7)).toBe(RpcStatus.DEADLINE_EXCEEDED);
+    expect(replyCount(client.received)).toBe(2);
+  });
+
+  test("canceled: no reply, and another cancel of it, or of nothing, changes nothing", async () => {
+    const { client, gate, controllers } = await held();
+    client.send(frame({ ...put, call_id: 7 }));
+    await until(() => controllers.length === 1, "the call is running");
+    for (const callId of [7, 7, 9, 0]) client.send(frame({ call_id: callId, flags: 1 }));
+    await until(() => controllers[0]!.isCanceled(), "the handler is told");
+    gate.resolve();
+    client.send(get(8, bytes("next")));
+    await until(() => replyCount(client.received) === 1, "the next reply");
+    expect([...statuses(client.received).keys()]).toEqual([8]);
+  });
+
+  test("until its handler is done it counts as in flight", async () => {
+    const { client, gate, controllers } = await held({ callsInFlightMax: 1 });
+    client.send(frame({ ...put, call_id: 7 }));
+    await until(() => controllers.length === 1, "the call is running");
+    client.send(Buffer.concat([frame({ ...put, call_id: 8 }), frame({ ...put, call_id: 9 })]));
+    await settled();
+    expect(controllers).toHaveLength(1);
+    gate.resolve();
+    await until(() => replyCount(client.received) === 3, "all replies");
   });
 });
 

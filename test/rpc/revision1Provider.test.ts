@@ -131,6 +131,37 @@ describe("RpcProvider toward a caller of revision 1", () => {
     expect(writes(client.socket.localPort!)).toEqual(expected);
   });
 
+  test("replies that are ready at once still go out one by one", async () => {
+    const { port } = await startProvider();
+    const client = await rawClient(port);
+    const writes = watchWrites();
+    const keys = ["a", "bb", "ccc", "dddd"];
+    client.send(Buffer.concat(keys.map((key) => get({ Key: bytes(key) }))));
+    const expected = keys.map((key) => replyOf(bytes(key)));
+    await client.receive(Buffer.concat(expected).length);
+    await settled();
+    expect(writes(client.socket.localPort!)).toEqual(expected);
+  });
+
+  test("what follows a request that can't be answered is not carried out", async () => {
+    const { port, service } = await startProvider();
+    const first = deferred();
+    service.get = async () => {
+      await first.promise;
+      return { Err: bytes("OK") };
+    };
+    const put = vi.spyOn(service, "put");
+    const client = await rawClient(port);
+    const nothing = new Uint8Array(0);
+    client.send(
+      Buffer.concat([get({}), legacyFrame("Nothing", nothing), legacyFrame("PutAppend", nothing)]),
+    );
+    await settled();
+    first.resolve();
+    await client.ended();
+    expect(put).not.toHaveBeenCalled();
+  });
+
   test.each([
     ["an unknown method", legacyFrame("Nothing", new Uint8Array(0))],
     ["an unknown service", frame({ service_name: bytes("no"), method_name: bytes("Get") })],

@@ -24,12 +24,15 @@ export const bytes = (text: string): Uint8Array => Buffer.from(text);
 export const text = (value: Uint8Array): string => Buffer.from(value).toString();
 export const hex = (value: string): Buffer => Buffer.from(value, "hex");
 
+/** The real one, also while a test fakes timers. */
+const realSetTimeout = setTimeout;
+
 /** Waits until `condition` holds; fails when it does not come to hold. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!condition()) {
     if (performance.now() > deadline) throw new Error(`never came true: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await new Promise((resolve) => realSetTimeout(resolve, 1));
   }
 }
 
