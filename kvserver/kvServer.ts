@@ -15,7 +15,7 @@ import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArg
 import { Err, errBytes } from "./err.js";
 import { LegacyWaits } from "./legacyWaits.js";
 import { LogClock } from "./logClock.js";
-import { encodeOp, type Op } from "./opCodec.js";
+import { encodeOp, OpCodecError, type Op } from "./opCodec.js";
 import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
 import { restoreState } from "./stateRestore.js";
 import { captureState } from "./stateSnapshot.js";
@@ -189,7 +189,9 @@ export class KvServer implements RpcService {
   }
 
   private propose(op: Op, controller: MprpcController, done: Done): void {
-    const started = this.raft.start(encodeOp(op, this.options.commandCodec));
+    const command = this.encode(op, controller);
+    if (command === null) return done(null);
+    const started = this.raft.start(command);
     const legacy = controller.revision === 1;
     if (started.overloaded && !legacy)
       return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, "too many uncommitted bytes");
@@ -205,6 +207,17 @@ export class KvServer implements RpcService {
         else refuse(controller, done, RpcStatus.UNAVAILABLE, "leadership was lost meanwhile");
       },
     });
+  }
+
+  /** Null, with the status set, for what the original's encoding can't hold. */
+  private encode(op: Op, controller: MprpcController): Uint8Array | null {
+    try {
+      return encodeOp(op, this.options.commandCodec);
+    } catch (error) {
+      if (!(error instanceof OpCodecError)) throw error;
+      controller.setFailed(error.message, RpcStatus.INVALID_ARGUMENT);
+      return null;
+    }
   }
 
   private status(): raftKVRpcProctoc.StatusReply.$Properties {

@@ -221,6 +221,13 @@ describe("KvServer", () => {
     expect(text((await get("k")).response["Value"])).toBe("v");
   });
 
+  it("refuses what the original's commands can't hold", async () => {
+    await start({ commandCodec: "boost" });
+    await leads();
+    const { controller } = await putAppend({ ClientId: alice, RequestId: 2 ** 31 });
+    expect(controller.error()).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
   it("shows its state", async () => {
     await start();
     await leads();
