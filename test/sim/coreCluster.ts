@@ -33,6 +33,13 @@ export class SimulationFailure extends Error {
   override readonly name = "SimulationFailure";
 }
 
+export interface CoreClusterOptions {
+  /** Instead of what the seed draws. */
+  readonly tuning?: Partial<CoreTuning>;
+  /** Writes every event to stderr. */
+  readonly printTrace?: boolean;
+}
+
 /** A cluster of cores under the conditions that `seed` draws. */
 export class CoreCluster {
   readonly seed: number;
@@ -47,13 +54,13 @@ export class CoreCluster {
   private readonly workload: Workload;
   private events = 0;
 
-  constructor(seed: number, printTrace = false) {
+  constructor(seed: number, options: CoreClusterOptions = {}) {
     const prng = new Prng(seed);
-    const tuning = drawTuning(prng.fork());
+    const tuning = { ...drawTuning(prng.fork()), ...options.tuning };
     const { clusterSize } = tuning;
     this.seed = seed;
     this.tuning = tuning;
-    this.trace = new Trace(printTrace);
+    this.trace = new Trace(options.printTrace);
     this.network = new SimNetwork(this.clock, prng.fork(), clusterSize, tuning.network);
     this.rpc = new SimRpc(this.clock, this.network, prng.fork(), tuning.rpc);
     const { clock, rpc, trace, invariants } = this;
@@ -68,16 +75,36 @@ export class CoreCluster {
     this.invariants.watch(this.nodes);
   }
 
+  start(): void {
+    for (const node of this.nodes) node.start();
+  }
+
+  /** For scenarios: runs until `isDone`, for `ms` at most; returns whether it was. */
+  runFor(ms: number, isDone: () => boolean = () => false): boolean {
+    return this.runUntil(this.clock.now + ms, isDone);
+  }
+
+  /** The node that leads the highest term, or undefined. */
+  get leader(): CoreNode | undefined {
+    const leaders = this.nodes.filter(({ core }) => core?.role === "leader");
+    return leaders.sort((a, b) => b.core!.term - a.core!.term)[0];
+  }
+
+  /** A client proposes one batch at `node`; returns the index of its last command, or 0. */
+  propose(node: CoreNode): number {
+    return this.workload.propose(node);
+  }
+
   /**
    * Faults and load for a while; then calm, in which the cluster must recover.
    * @throws SimulationFailure
    */
   run(): CoreRunResult {
     try {
-      for (const node of this.nodes) node.start();
+      this.start();
       this.nemesis.start();
       this.workload.start();
-      this.runUntil(this.tuning.runMs, () => false);
+      this.runFor(this.tuning.runMs);
       this.invariants.checkAll();
       this.calmDown();
       this.mustRecover();
@@ -109,10 +136,9 @@ export class CoreCluster {
     const deadline = this.clock.now + this.recoveryMs;
     let proposed = 0;
     const isDone = (): boolean => {
-      const leader = this.nodes.find(({ core }) => core?.role === "leader");
+      const { leader } = this;
       if (leader === undefined) return false;
-      if (proposed === 0 || proposed > leader.core!.log.lastIndex)
-        proposed = this.workload.propose(leader);
+      if (proposed === 0 || proposed > leader.core!.log.lastIndex) proposed = this.propose(leader);
       const { commitIndex } = this.invariants;
       const everywhere = this.nodes.every(
         ({ machine, readsPending }) => machine.index === commitIndex && readsPending === 0,
@@ -132,11 +158,11 @@ export class CoreCluster {
 
   /** @returns whether `isDone` became true by `deadline`. */
   private runUntil(deadline: number, isDone: () => boolean): boolean {
-    while (this.clock.step(deadline)) {
+    while (!isDone()) {
+      if (!this.clock.step(deadline)) return isDone();
       if (++this.events > eventsMax) throw new Error(`more than ${eventsMax} events`);
-      if (isDone()) return true;
     }
-    return false;
+    return true;
   }
 
   private describe(): string {

@@ -20,7 +20,9 @@ test("clusters of cores keep Raft's invariants and recover", () => {
   let [committed, reads, events] = [0, 0, 0];
   for (let seed = first; seed <= last; seed++) {
     try {
-      const result = new CoreCluster(seed, process.env.SIM_SEED !== undefined).run();
+      const result = new CoreCluster(seed, {
+        printTrace: process.env.SIM_SEED !== undefined,
+      }).run();
       committed += result.committed;
       reads += result.readsConfirmed;
       events += result.events;
