@@ -63,9 +63,6 @@ function* replies(stream: Buffer): Generator<Reply> {
   }
 }
 
-/** Small replies share a buffer of the turn, large ones are cut into several writes. */
-const sizeOf = (id: number): number => (id % 40 === 0 ? 3 << 20 : 30_000);
-
 function replyCount(stream: Buffer): number {
   return [...replies(stream)].length;
 }
@@ -202,7 +199,11 @@ describe("limits of a provider", () => {
     expect(await client.ended()).toBe("RST");
   });
 
-  test("a caller that reads slowly gets everything, in order and unharmed", async () => {
+  test.each<[string, number, (id: number) => number]>([
+    ["small, which share a buffer", 400, () => 30_000],
+    ["of all sizes, some in several writes", 250, (id) => (id % 40 === 0 ? 3 << 20 : 30_000)],
+  ])("a caller that reads slowly gets all replies, unharmed: %s", async (...row) => {
+    const [, count, sizeOf] = row;
     const { port, service } = await startProvider();
     let answered = 0;
     service.get = (request) => {
@@ -211,7 +212,6 @@ describe("limits of a provider", () => {
     };
     const client = await rawClient(port);
     client.socket.pause();
-    const count = 250;
     for (let id = 1; id <= count; id++) {
       const args = new ByteWriter();
       GetArgsCodec.encode({ RequestId: id }, args);
