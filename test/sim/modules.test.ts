@@ -14,12 +14,13 @@ function runAll(clock: VirtualClock): void {
   while (clock.step());
 }
 
+function words(seed: number): number[] {
+  const prng = new Prng(seed);
+  return Array.from({ length: 20 }, () => prng.word());
+}
+
 describe("Prng", () => {
   test("a seed gives one stream, another seed another", () => {
-    const words = (seed: number): number[] => {
-      const prng = new Prng(seed);
-      return Array.from({ length: 20 }, () => prng.word());
-    };
     expect(words(1)).toEqual(words(1));
     expect(words(1)).not.toEqual(words(2));
   });
