@@ -1,5 +1,6 @@
 export { InvariantError } from "./invariant.js";
 export type { FollowerStatus } from "./leader.js";
-export { RaftCore, type CoreOptions, type CoreStart, type ProposeResult } from "./raftCore.js";
+export type { CoreOptions, CoreStart, ProposeResult } from "./coreOptions.js";
+export { RaftCore } from "./raftCore.js";
 export { entryBytes, entryOverheadBytes } from "./raftLog.js";
 export type * from "./types.js";

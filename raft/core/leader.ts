@@ -1,9 +1,9 @@
+import type { CoreOptions } from "./coreOptions.js";
 import { Progress } from "./progress.js";
 import { quorumValue } from "./quorum.js";
 import { entryBytes, type RaftLog } from "./raftLog.js";
 import { ReadRounds } from "./readRounds.js";
 import type { Outbox } from "./outbox.js";
-import type { CoreOptions } from "./raftCore.js";
 import type {
   AppendContext,
   AppendEntriesReply,

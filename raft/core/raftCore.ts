@@ -1,4 +1,5 @@
 import { Campaign } from "./campaign.js";
+import type { CoreOptions, CoreStart, ProposeResult } from "./coreOptions.js";
 import { appendToLog } from "./follower.js";
 import { invariant } from "./invariant.js";
 import { Leader, type FollowerStatus } from "./leader.js";
@@ -8,7 +9,6 @@ import type {
   AppendContext,
   AppendEntries,
   AppendEntriesReply,
-  Entry,
   HardState,
   Ready,
   RequestVote,
@@ -18,34 +18,6 @@ import type {
   SoftState,
   TimeoutNow,
 } from "./types.js";
-
-export interface CoreOptions {
-  readonly clusterSize: number;
-  readonly heartbeatMs: number;
-  readonly electionTimeoutMsMin: number;
-  readonly electionTimeoutMsMax: number;
-  readonly appendEntriesMax: number;
-  readonly appendBytesMax: number;
-  readonly inflightMax: number;
-  readonly inflightBytesMax: number;
-  readonly uncommittedBytesMax: number;
-  /** The command of the entry with which a leader opens its term. */
-  readonly noop: Uint8Array;
-  /** Uniform in [0, 1); the core's only randomness. */
-  readonly random: () => number;
-}
-
-/** What a node starts from: what its disk held. */
-export interface CoreStart {
-  readonly hardState: HardState;
-  /** Index and term 0 where there is none. */
-  readonly snapshot: SnapshotMeta;
-  readonly entries: readonly Entry[];
-}
-
-export type ProposeResult =
-  | { readonly outcome: "accepted"; readonly lastIndex: number; readonly term: number }
-  | { readonly outcome: "notLeader" | "overloaded" | "transferring" };
 
 /** The original's `VoteState`. */
 const voteState = { refused: 1, expired: 2, granted: 3 } as const;

@@ -1,0 +1,29 @@
+import type { Entry, HardState, SnapshotMeta } from "./types.js";
+
+export interface CoreOptions {
+  readonly clusterSize: number;
+  readonly heartbeatMs: number;
+  readonly electionTimeoutMsMin: number;
+  readonly electionTimeoutMsMax: number;
+  readonly appendEntriesMax: number;
+  readonly appendBytesMax: number;
+  readonly inflightMax: number;
+  readonly inflightBytesMax: number;
+  readonly uncommittedBytesMax: number;
+  /** The command of the entry with which a leader opens its term. */
+  readonly noop: Uint8Array;
+  /** Uniform in [0, 1); the core's only randomness. */
+  readonly random: () => number;
+}
+
+/** What a node starts from: what its disk held. */
+export interface CoreStart {
+  readonly hardState: HardState;
+  /** Index and term 0 where there is none. */
+  readonly snapshot: SnapshotMeta;
+  readonly entries: readonly Entry[];
+}
+
+export type ProposeResult =
+  | { readonly outcome: "accepted"; readonly lastIndex: number; readonly term: number }
+  | { readonly outcome: "notLeader" | "overloaded" | "transferring" };
