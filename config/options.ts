@@ -221,10 +221,10 @@ export const rpcLimits = {
   turnTasksMax: 16_384,
   /** Bytes of one write to a socket of revision 2; while the peer is slow, each must be taken. */
   socketWriteBytesMax: 1 * MiB,
-  /** Bytes of an output buffer to begin with, and the most that is kept for the next turn. */
+  /** Bytes of an output buffer to begin with. */
   outputBufferBytes: 64 * KiB,
-  /** Output buffers kept for the next turn. */
-  outputBuffersKept: 64,
+  /** Bytes of output buffers kept for the next turn, of all connections together. */
+  outputPoolBytesMax: 8 * MiB,
   /** Bytes first set aside for a message that arrives in pieces; more only as more arrives. */
   gatherBytesMin: 256,
   /** Least time between two looks for calls whose deadline passed. */

@@ -144,17 +144,14 @@ export class Connection {
     this.#flushes++;
     if (writer.length > rpcLimits.socketWriteBytesMax) {
       this.#slice(writer.take());
-      returnWriter(writer);
       this.#writeSlice();
       return;
     }
     this.socket.write(writer.view(), this.#onWritten);
-    // Nothing waits in the socket: the kernel has copied it all, and the memory is free again.
-    if (this.socket.writableLength > 0) {
-      writer.take();
-      this.#becomeBusy();
-    }
-    returnWriter(writer);
+    // With nothing waiting in the socket the kernel has copied it all, and the memory is free again.
+    // Otherwise the writer is left to the socket, and both go when that is done.
+    if (this.socket.writableLength === 0) returnWriter(writer);
+    else this.#becomeBusy();
   }
 
   /** A large output goes in parts, so that a slow peer can be told from one that is stuck. */

@@ -7,6 +7,9 @@ const TWO_32 = 4_294_967_296;
 Reflect.set(protobuf.util, "Long", undefined);
 protobuf.configure();
 
+/** For generated code, which takes protobufjs from here. */
+export { protobuf };
+
 /** What is used of protobufjs's reader; by its own types its 64-bit integers are never numbers. */
 interface PlainReader {
   buf: Uint8Array;

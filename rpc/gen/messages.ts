@@ -27,9 +27,8 @@ export async function generateMessages(
   const made = await runPbjs(files, importPaths);
   const names = aliases(schema);
   const header = `// Made by mprpc-gen from .proto files. Changes are lost.\n`;
-  // The runtime first: it makes protobufjs keep integers as numbers.
-  const js = [header, `import ${JSON.stringify(runtime)};\n`, made.js, "\n"];
-  const dts = [header, withoutLong(made.dts), "\n"];
+  const js = [header, throughRuntime(made.js, runtime), "\n"];
+  const dts = [header, throughRuntime(withoutLong(made.dts), runtime), "\n"];
   for (const [name, path] of names) {
     js.push(`export const ${name} = ${path};\n`);
     dts.push(`export import ${name} = ${path};\n`);
@@ -63,6 +62,19 @@ function rootName(files: readonly string[]): string {
   const hash = createHash("sha256");
   for (const file of files) hash.update(readFileSync(file)).update("\0");
   return `mprpc-${hash.digest("hex").slice(0, 16)}`;
+}
+
+/**
+ * Takes protobufjs from the runtime: there must be one copy of it, its integers must have become
+ * plain numbers before the classes are made, and users need not depend on it themselves.
+ */
+function throughRuntime(source: string, runtime: string): string {
+  const imported = /^import (?:\* as )?\$protobuf from "protobufjs\/minimal\.js";$/m;
+  if (!imported.test(source)) throw new Error("pbjs does not import protobufjs as it used to");
+  return source.replace(
+    imported,
+    `import { protobuf as $protobuf } from ${JSON.stringify(runtime)};`,
+  );
 }
 
 /** With --force-number the import of `long` is left over, and would be one more dependency. */
