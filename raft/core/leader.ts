@@ -139,7 +139,9 @@ export class Leader {
 
   snapshotSent(to: number, meta: SnapshotMeta, installed: boolean, now: number): void {
     const follower = this.byId.get(to);
-    if (follower === undefined || follower.state !== "snapshot") return;
+    if (follower === undefined) return;
+    follower.transferring = false;
+    if (follower.state !== "snapshot") return;
     if (installed) follower.lastAckAt = now;
     follower.snapshotEnded(meta.index, installed);
   }
@@ -244,7 +246,8 @@ export class Leader {
     const prevLogTerm = this.log.term(prevLogIndex);
     if (prevLogTerm < 0) {
       follower.becomeSnapshot();
-      outbox.snapshots.push({ to: follower.id, term: this.term });
+      if (!follower.transferring) outbox.snapshots.push({ to: follower.id, term: this.term });
+      follower.transferring = true;
       return false;
     }
     const { appendEntriesMax, appendBytesMax } = this.options;

@@ -28,6 +28,8 @@ export class Progress {
   ackedRound = 0;
   /** The newest read round that it was sent. */
   sentRound = 0;
+  /** A snapshot transfer was asked for, and its end was not told yet: there is one at a time. */
+  transferring = false;
   inflight = 0;
   inflightBytes = 0;
   /** Sequence of the last request sent. */

@@ -144,6 +144,38 @@ describe("snapshots, leader", () => {
     expect(node.settle().snapshots).toEqual([{ to: 1, term: 2 }]);
   });
 
+  test("a follower gets one at a time, though it left the need for one and fell into it again", () => {
+    const node = new TestNode().electAndSync();
+    const compactAt = (index: number): void => {
+      node.sync([2]);
+      expect(node.core.log.commitIndex).toBe(index);
+      node.core.compact(index);
+    };
+    const appendTo1 = (): ReturnType<TestNode["appends"]>[number] => {
+      const sent = node.appends();
+      for (const append of sent.filter(({ to }) => to === 2)) node.acknowledge(append);
+      return sent.find(({ to }) => to === 1)!;
+    };
+    node.propose("a");
+    const late = appendTo1();
+    node.elapse(heartbeatMs);
+    node.core.appendEntriesFailed(1, appendTo1().context);
+    compactAt(2);
+    node.elapse(heartbeatMs);
+    expect(node.settle().snapshots).toEqual([{ to: 1, term: 1 }]);
+    // It has the entry after all; the transfer goes on meanwhile.
+    node.acknowledge(late);
+    expect(node.core.followers()[0]).toMatchObject({ state: "probe", matchIndex: 2 });
+    node.propose("b");
+    node.core.appendEntriesFailed(1, appendTo1().context);
+    compactAt(3);
+    node.elapse(heartbeatMs);
+    expect(node.settle().snapshots).toEqual([]);
+    expect(node.core.followers()[0]!.state).toBe("snapshot");
+    node.core.snapshotSent(1, 1, { index: 2, term: 1 }, true);
+    expect(node.settle().snapshots).toEqual([{ to: 1, term: 1 }]);
+  });
+
   test("the end of a transfer of an earlier term changes nothing", () => {
     const node = leaderBeyondFollower();
     node.settle();
