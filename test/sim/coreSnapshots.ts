@@ -28,6 +28,8 @@ export class CoreSnapshots {
   private newestIndex: number;
   private isTaking = false;
   private received: SnapshotImage | null = null;
+  /** "follower/term" of the transfers whose end was not told to the core. */
+  private readonly underWay = new Set<string>();
 
   constructor(node: CoreNode, world: World, newestIndex: number) {
     this.node = node;
@@ -65,6 +67,9 @@ export class CoreSnapshots {
     const image = durable.snapshot;
     if (core === null || image === null)
       throw new Error(`node ${this.node.id} has no snapshot to send`);
+    const name = `${to}/${term}`;
+    if (this.underWay.has(name)) throw new Error(`two snapshot transfers to ${name} at a time`);
+    this.underWay.add(name);
     this.node.event("send snapshot", to, image.meta.index);
     this.sendChunk({ to, term, image, core }, 1, 1);
   }
@@ -96,9 +101,10 @@ export class CoreSnapshots {
   }
 
   private ended({ to, term, image }: Transfer, isInstalled: boolean): void {
-    this.node.input("snapshot sent", (core) =>
-      core.snapshotSent(to, term, image.meta, isInstalled),
-    );
+    this.node.input("snapshot sent", (core) => {
+      this.underWay.delete(`${to}/${term}`);
+      core.snapshotSent(to, term, image.meta, isInstalled);
+    });
   }
 
   /** @param whole comes with the last chunk; the others carry nothing that matters here. */
