@@ -189,7 +189,7 @@ export class CoreCluster {
   private failure(cause: Error): SimulationFailure {
     const message = [
       `seed ${this.seed}, event ${this.events}, ${this.clock.now.toFixed(3)} ms: ${cause.message}`,
-      `replay: SIM_SEED=${this.seed} npx vitest run --config test/sim/vitest.config.ts`,
+      `replay, every event printed: SIM_SEED=${this.seed} npm run sim`,
       `conditions: ${JSON.stringify(this.tuning)}`,
       `newest events:\n${this.trace.tail()}`,
     ].join("\n");

@@ -175,14 +175,14 @@ export class CoreNode implements NodeView {
   }
 
   /** Something reaches the node; while it is paused it waits in its sockets. */
-  input(what: string, apply: (core: RaftCore) => void): Served {
+  input(what: string, apply: (core: RaftCore) => void, ...details: number[]): Served {
     const { core } = this;
     if (core === null) return "down";
     if (this.isPaused) {
-      this.inbox.push(() => this.input(what, apply));
+      this.inbox.push(() => this.input(what, apply, ...details));
       return "served";
     }
-    this.event(what);
+    this.event(what, ...details);
     core.tick(this.now);
     apply(core);
     this.world.invariants.afterStep(this);
@@ -315,7 +315,7 @@ export class CoreNode implements NodeView {
   }
 
   private serve(request: CoreRequest, respond: (reply: Reply) => void): Served {
-    return this.input(request.type, (core) => {
+    const take = (core: RaftCore): void => {
       const token = ++this.replyTokens;
       this.replies.set(token, { request, respond });
       const before = request.term < core.term ? describe(core) : null;
@@ -323,7 +323,8 @@ export class CoreNode implements NodeView {
       else if (request.type === "RequestVote") core.requestVote(request, token);
       else core.timeoutNow(request, token);
       if (before !== null) this.world.invariants.staleRequestServed(this, before, describe(core));
-    });
+    };
+    return this.input(request.type, take, request.from, request.term, ...extentOf(request));
   }
 
   private answer({ replyTo, reply }: OutgoingReply): void {
@@ -368,6 +369,12 @@ export class CoreNode implements NodeView {
   event(what: string, ...values: number[]): void {
     this.world.trace.add(this.world.clock.now, this.id, what, ...values);
   }
+}
+
+/** What a request speaks of, for the trace: where entries go and how many, or a log's end. */
+function extentOf(request: CoreRequest): number[] {
+  if (request.type === "AppendEntries") return [request.prevLogIndex, request.entries.length];
+  return request.type === "RequestVote" ? [request.lastLogIndex, request.lastLogTerm] : [];
 }
 
 /** All that a request could change. */

@@ -3,8 +3,8 @@ import { defineConfig } from "vitest/config";
 /**
  * The long simulation, of as many seeds as one likes:
  *
- *     SIM_SEED=17 npx vitest run --config test/sim/vitest.config.ts     one seed, every event printed
- *     SIM_SEEDS=1..5000 npx vitest run --config test/sim/vitest.config.ts
+ *     SIM_SEED=17 npm run sim          one seed, every event printed
+ *     SIM_SEEDS=1..5000 npm run sim
  */
 export default defineConfig({
   test: {
