@@ -9,6 +9,7 @@ import type { Persister, SnapshotReader } from "../raft/persister/persister.js";
 import { Raft } from "../raft/raft.js";
 import type { RaftPeer } from "../raft/raftPeer.js";
 import type { MprpcController } from "../rpc/mprpcController.js";
+import { refuse } from "../rpc/refuse.js";
 import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
 import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
@@ -330,9 +331,4 @@ async function* readAll(reader: SnapshotReader): AsyncGenerator<Uint8Array> {
     offset += chunk.length;
     yield chunk;
   }
-}
-
-function refuse(controller: MprpcController, done: Done, status: RpcStatus, text: string): void {
-  controller.setFailed(text, status);
-  done(null);
 }

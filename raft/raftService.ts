@@ -1,5 +1,6 @@
 import type { raftRpcProctoc } from "../proto/index.js";
 import type { MprpcController } from "../rpc/mprpcController.js";
+import { refuse } from "../rpc/refuse.js";
 import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
 import type { AppendEntries } from "./core/types.js";
@@ -91,9 +92,4 @@ export class RaftService implements RpcService {
     const request = { type: "TimeoutNow", term: args.Term, from: args.LeaderId } as const;
     this.raft.timeoutNow(request, (reply) => done({ Term: reply.term }));
   }
-}
-
-function refuse(controller: MprpcController, done: Done, status: RpcStatus, text: string): void {
-  controller.setFailed(text, status);
-  done(null);
 }

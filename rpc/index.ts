@@ -6,6 +6,7 @@ export * from "./mprpcChannel.js";
 export * from "./mprpcController.js";
 export * from "./rpcProvider.js";
 export type { ServerErrorContext } from "./serverConnection.js";
+export * from "./refuse.js";
 export * from "./service.js";
 export * from "./status.js";
 export * from "./stub.js";
