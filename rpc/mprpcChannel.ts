@@ -60,8 +60,13 @@ export class MprpcChannel implements RpcChannel {
   #lastError: RpcError | null = null;
   #closed = false;
 
+  /** @throws RangeError for a port that is none. */
   constructor(options: MprpcChannelOptions) {
     const { host, port, unrefWhenIdle = false, ...limits } = options;
+    // Later it would be thrown by the first call, and a call never throws.
+    if (!Number.isInteger(port) || port < 1 || port > 65_535) {
+      throw new RangeError(`${port} is no port`);
+    }
     this.host = host;
     this.port = port;
     this.#unrefWhenIdle = unrefWhenIdle;

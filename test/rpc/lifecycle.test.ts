@@ -139,6 +139,19 @@ describe("MprpcChannel", () => {
     expect(server.provider.connections).toBe(1);
   });
 
+  test.each([0, -1, 65_536, 1.5, Number.NaN])("%d is refused as a port", (port) => {
+    expect(() => openChannel(port)).toThrow(RangeError);
+  });
+
+  test("a port above 32,767 is like any other (original: negative)", async () => {
+    let port = 0;
+    for (let tries = 0; port <= 32_767 && tries < 50; tries++) ({ port } = await startProvider());
+    expect(port).toBeGreaterThan(32_767);
+    expect(
+      text((await new kvServerRpc_Stub(openChannel(port)).Get({ Key: bytes("k") })).Value),
+    ).toBe("k");
+  });
+
   test("nobody listens: UNAVAILABLE with the reason, then at once while it backs off", async () => {
     const port = await deadPort();
     const channel = openChannel(port, { backoffMsMin: 60_000, backoffMsMax: 60_000 });
