@@ -94,10 +94,12 @@ export class Progress {
 
   /** The follower's log does not match at `context.prevLogIndex`; `hint` is its UpdateNextIndex. */
   refused(context: AppendContext, hint: number): void {
-    // What was overtaken changes nothing: a refusal below the match is of an older request.
-    if (context.sequence <= this.sequenceFloor || context.prevLogIndex <= this.matchIndex) return;
+    // What was overtaken changes nothing: it was given up, or the follower has all of it by now.
+    if (context.sequence <= this.sequenceFloor || context.lastIndex <= this.matchIndex) return;
     if (this.state === "replicate") this.becomeProbe();
     else if (this.state !== "probe" || !this.isProbe(context)) return;
+    // It would match by now: it came before the request in front of it, and goes out again.
+    if (context.prevLogIndex <= this.matchIndex) this.paused = true;
     const next = hint >= 1 ? Math.min(hint, context.prevLogIndex) : context.prevLogIndex;
     this.nextIndex = Math.max(this.matchIndex + 1, next);
     this.probeSequence = 0;

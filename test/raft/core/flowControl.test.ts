@@ -90,6 +90,32 @@ describe("a follower that matches gets a pipeline", () => {
     expect(node.core.followers()[0]!.matchIndex).toBe(2);
   });
 
+  test("what came before the request in front of it is sent again, in whatever order the answers come", () => {
+    const node = leader();
+    node.propose("a");
+    const [first] = node.appends();
+    node.propose("b");
+    const [second] = node.appends();
+    // The second arrived first and was refused; its answer comes last, when it would match.
+    node.acknowledge(first!);
+    node.core.appendEntriesReplied(1, second!.context, mismatch(1, 2));
+    node.elapse(heartbeatMs);
+    expect(indexesOf(node)).toEqual([[3]]);
+  });
+
+  test("a follower that refuses what it had acknowledged is asked once each heartbeat", () => {
+    const node = leader();
+    node.propose("a");
+    let [sent] = node.appends();
+    for (let beats = 0; beats < 5; beats++) {
+      expect(sent!.context.lastIndex).toBe(2);
+      node.core.appendEntriesReplied(1, sent!.context, mismatch(1, 1));
+      expect(node.appends()).toEqual([]);
+      node.elapse(heartbeatMs);
+      [sent] = node.appends();
+    }
+  });
+
   test("answers to requests that were given up free no room in the window", () => {
     const node = leader({ inflightMax: 2, appendEntriesMax: 1 });
     node.propose("a", "b", "c", "d", "e", "f");
