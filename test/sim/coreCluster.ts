@@ -138,7 +138,10 @@ export class CoreCluster {
     const isDone = (): boolean => {
       const { leader } = this;
       if (leader === undefined) return false;
-      if (proposed === 0 || proposed > leader.core!.log.lastIndex) proposed = this.propose(leader);
+      // What the log holds must be committed by itself, not in the wake of something new.
+      const { lastIndex, commitIndex: committed } = leader.core!.log;
+      if ((proposed === 0 || proposed > lastIndex) && committed === lastIndex)
+        proposed = this.propose(leader);
       const { commitIndex } = this.invariants;
       const everywhere = this.nodes.every(
         ({ machine, readsPending }) => machine.index === commitIndex && readsPending === 0,
