@@ -57,6 +57,8 @@ export class KvServer implements RpcService {
   readonly raft: Raft;
   /** Called once when the node can't go on; nothing is answered after it. */
   onFailure: (error: Error) => void = () => {};
+  /** Called after each step of the state machine, with the index that it has reached. */
+  onApplied: (index: number, machine: KvStateMachine) => void = () => {};
   private readonly options: KvOptions;
   private readonly log: Logger;
   private readonly version: string;
@@ -278,6 +280,7 @@ export class KvServer implements RpcService {
     const result = this.machine.apply(command, commandIndex);
     this.lastApplied = commandIndex;
     this.bytesSinceSnapshot += command.length + entryOverheadBytes;
+    this.onApplied(commandIndex, this.machine);
     this.waitApplyCh.applied(commandIndex, commandTerm, result);
     const { snapshotLogBytes } = this.options;
     if (snapshotLogBytes >= 0 && this.bytesSinceSnapshot >= snapshotLogBytes) this.takeSnapshot();
@@ -318,6 +321,7 @@ export class KvServer implements RpcService {
       this.machine = restored;
       this.lastApplied = reader.meta.index;
       this.bytesSinceSnapshot = 0;
+      this.onApplied(this.lastApplied, restored);
       this.log.info({ ...reader.meta, keys: restored.keyCount }, "snapshot installed");
     } finally {
       await reader.close();

@@ -242,6 +242,11 @@ export class Raft {
     return this.state === "running" ? this.core.currentLeader + 1 : 0;
   }
 
+  /** What this node believes, to be looked at only: for those who check it from outside. */
+  get consensus(): Pick<RaftCore, "term" | "role" | "log"> {
+    return this.core;
+  }
+
   get clusterSize(): number {
     return this.peers.length;
   }

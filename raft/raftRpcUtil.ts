@@ -2,6 +2,7 @@ import { raftDefaults, rpcDefaults, type RaftOptions, type RpcOptions } from "..
 import { raftRpcMethods } from "../proto/index.js";
 import { MprpcChannel } from "../rpc/mprpcChannel.js";
 import { MprpcController } from "../rpc/mprpcController.js";
+import type { RpcChannel } from "../rpc/service.js";
 import type { RpcError } from "../rpc/status.js";
 import type {
   AppendEntries,
@@ -27,20 +28,31 @@ export interface RaftRpcUtilOptions {
   readonly raft?: Partial<RaftOptions>;
 }
 
+/** What is needed of an `MprpcChannel`. */
+export interface PeerChannel extends RpcChannel {
+  onConnectionLost: (error: RpcError) => void;
+  onConnectFailed: (error: RpcError) => void;
+  connectNow(): void;
+  close(): void;
+}
+
 /**
  * One other node's raftRpc stub. It keeps a connection open, also while there is nothing to send:
  * a connection that closes is the quickest sign that the node's process is gone.
  */
 export class RaftRpcUtil implements RaftPeer {
   onDown: () => void = () => {};
-  private readonly channel: MprpcChannel;
+  private readonly channel: PeerChannel;
   private readonly options: RaftOptions;
   private reconnect: NodeJS.Timeout | undefined;
 
-  constructor({ host, port, rpc, raft }: RaftRpcUtilOptions) {
+  constructor(
+    { host, port, rpc, raft }: RaftRpcUtilOptions,
+    channel: PeerChannel = new MprpcChannel({ ...rpc, host, port }),
+  ) {
     this.options = { ...raftDefaults, ...raft };
     const reconnectMs = rpc?.backoffMsMax ?? rpcDefaults.backoffMsMax;
-    this.channel = new MprpcChannel({ ...rpc, host, port });
+    this.channel = channel;
     this.channel.onConnectionLost = () => this.channel.connectNow();
     this.channel.onConnectFailed = (error) => this.connectFailed(error, reconnectMs);
     this.channel.connectNow();

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { CoreCluster } from "./coreCluster.js";
 
-/** A few seeds on every run; `soak.ts` takes as many as one likes. */
+/** A few seeds on every run; `npm run sim -- --core` takes as many as one likes. */
 const seedsMax = 60;
 const seedsPerTest = 10;
 

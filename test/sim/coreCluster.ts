@@ -192,7 +192,7 @@ export class CoreCluster {
   private failure(cause: Error): SimulationFailure {
     const message = [
       `seed ${this.seed}, event ${this.events}, ${this.clock.now.toFixed(3)} ms: ${cause.message}`,
-      `replay, every event printed: SIM_SEED=${this.seed} npm run sim`,
+      `replay, every event printed: npm run sim -- --core --seed ${this.seed} --trace`,
       `conditions: ${JSON.stringify(this.tuning)}`,
       `newest events:\n${this.trace.tail()}`,
     ].join("\n");

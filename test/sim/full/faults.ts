@@ -1,0 +1,139 @@
+import type { SimNetwork } from "../network.js";
+import type { Prng } from "../prng.js";
+import type { Trace } from "../trace.js";
+import type { VirtualClock } from "../virtualClock.js";
+import type { SimServer } from "./simServer.js";
+
+export const faultKinds = [
+  "crash",
+  "crash all",
+  "crash leader",
+  "crash in a write",
+  "pause",
+  "pause leader",
+  "isolate",
+  "isolate leader",
+  "split",
+  "one-way",
+  "stall disk",
+  "transfer",
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
+
+export interface FaultTuning {
+  readonly intervalMsMax: number;
+  readonly durationMsMax: number;
+  /** Between two faults at least: long enough, now and then, for a cluster to settle. */
+  readonly stableMsMin: number;
+  readonly kinds: readonly FaultKind[];
+}
+
+/** Disk operations until a crash in the midst of one, at most. */
+const operationsToCrashMax = 20;
+
+/** Begins faults at random moments, and ends each of them some time later. */
+export class Faults {
+  /** Begun so far. */
+  count = 0;
+  private readonly clock: VirtualClock;
+  private readonly trace: Trace;
+  private readonly servers: readonly SimServer[];
+  private readonly network: SimNetwork;
+  private readonly prng: Prng;
+  private readonly tuning: FaultTuning;
+  private isStopped = false;
+
+  constructor(
+    world: { readonly clock: VirtualClock; readonly trace: Trace },
+    servers: readonly SimServer[],
+    network: SimNetwork,
+    prng: Prng,
+    tuning: FaultTuning,
+  ) {
+    this.clock = world.clock;
+    this.trace = world.trace;
+    this.servers = servers;
+    this.network = network;
+    this.prng = prng;
+    this.tuning = tuning;
+  }
+
+  start(): void {
+    const { stableMsMin, intervalMsMax, kinds } = this.tuning;
+    this.clock.after(stableMsMin + this.prng.between(0, intervalMsMax), () => {
+      if (this.isStopped) return;
+      this.count++;
+      this.strike(this.prng.pick(kinds));
+      this.start();
+    });
+  }
+
+  /** No more faults; those under way are mended by the caller. */
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  /** How long what is down stays so. */
+  duration(): number {
+    return this.prng.between(0, this.tuning.durationMsMax);
+  }
+
+  private strike(kind: FaultKind): void {
+    const server = this.prng.pick(this.servers);
+    const leader = this.servers.find(({ core }) => core?.role === "leader") ?? server;
+    this.trace.add(this.clock.now, "fault", kind, server.id, leader.id);
+    switch (kind) {
+      case "crash":
+        return server.crash();
+      case "crash all":
+        return this.servers.forEach((each) => each.crash());
+      case "crash leader":
+        return leader.crash();
+      case "crash in a write":
+        return server.crashAtOperation(this.prng.int(1, operationsToCrashMax));
+      case "pause":
+        return this.pause(server);
+      case "pause leader":
+        return this.pause(leader);
+      case "isolate":
+        return this.partition(new Set([server.id]));
+      case "isolate leader":
+        return this.partition(new Set([leader.id]));
+      case "split":
+        return this.partition(this.someServers());
+      case "one-way":
+        return this.blockOneWay();
+      case "stall disk":
+        return server.stallDisk(this.duration());
+      case "transfer":
+        return leader.transfer(this.prng.int(-1, this.servers.length - 1));
+    }
+  }
+
+  private pause(server: SimServer): void {
+    server.pause();
+    this.later(() => server.resume());
+  }
+
+  private partition(group: ReadonlySet<number>): void {
+    this.network.split(group);
+    this.later(() => this.network.heal());
+  }
+
+  private blockOneWay(): void {
+    for (const from of this.someServers())
+      for (const to of this.someServers()) this.network.block(from, to);
+    this.later(() => this.network.heal());
+  }
+
+  private someServers(): Set<number> {
+    return new Set(this.servers.map(({ id }) => id).filter(() => this.prng.chance(0.5)));
+  }
+
+  private later(end: () => void): void {
+    this.clock.after(this.duration(), () => {
+      if (!this.isStopped) end();
+    });
+  }
+}

@@ -1,0 +1,218 @@
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import {
+  checkHistory,
+  drawVerdict,
+  explain,
+  HistoryRecorder,
+} from "../../linearizability/index.js";
+import { Invariants } from "../invariants.js";
+import { calmNetwork, SimNetwork } from "../network.js";
+import { Prng } from "../prng.js";
+import { Trace } from "../trace.js";
+import { VirtualClock } from "../virtualClock.js";
+import { Faults } from "./faults.js";
+import { calmDisk, drawTuning, type FullTuning } from "./fullTuning.js";
+import { SimClient } from "./simClient.js";
+import { SimServer, type FullWorld } from "./simServer.js";
+
+/** Within which a cluster must serve again once all faults have ended. */
+const recoveryMsMax = 30_000;
+/** Events that one run may take; a run that takes more goes round in circles. */
+const eventsMax = 20_000_000;
+/** Between two turns of the real event loop. */
+const eventsPerTurn = 64;
+
+export interface FullRunResult {
+  readonly seed: number;
+  /** Equal for equal runs. */
+  readonly traceHash: string;
+  readonly events: number;
+  readonly simulatedMs: number;
+  readonly operations: number;
+  readonly answered: number;
+  readonly committed: number;
+  readonly faults: number;
+}
+
+/** One run failed; `message` holds the seed, how to replay it, and the newest events. */
+export class FullRunFailure extends Error {
+  override readonly name = "FullRunFailure";
+}
+
+export interface FullClusterOptions {
+  /** Instead of what the seed draws. */
+  readonly tuning?: Partial<FullTuning>;
+  /** Writes every event to stderr. */
+  readonly printTrace?: boolean;
+  /** Where the drawing of a history goes that is not linearizable. */
+  readonly drawTo?: string;
+}
+
+/** Whole servers and real Clerks in one process, under the conditions that `seed` draws. */
+export class FullCluster {
+  readonly servers: readonly SimServer[];
+  readonly tuning: FullTuning;
+  private readonly seed: number;
+  private readonly drawTo: string;
+  private readonly clock = new VirtualClock();
+  private readonly network: SimNetwork;
+  private readonly trace: Trace;
+  private readonly invariants = new Invariants();
+  private readonly recorder = new HistoryRecorder({ now: () => this.clock.now });
+  private readonly clients: readonly SimClient[];
+  private readonly faults: Faults;
+  private readonly touched = new Set<SimServer>();
+  private failure: Error | null = null;
+  private events = 0;
+
+  constructor(seed: number, options: FullClusterOptions = {}) {
+    const prng = new Prng(seed);
+    const tuning = { ...drawTuning(prng.fork()), ...options.tuning };
+    const places = tuning.nodes + tuning.client.clients;
+    this.seed = seed;
+    this.tuning = tuning;
+    this.drawTo = options.drawTo ?? "sim-failures";
+    this.trace = new Trace(options.printTrace);
+    this.network = new SimNetwork(this.clock, prng.fork(), places, tuning.network);
+    const world: FullWorld = {
+      clock: this.clock,
+      network: this.network,
+      trace: this.trace,
+      invariants: this.invariants,
+      tuning,
+      server: (id) => this.servers[id]!,
+      touched: (server) => this.touched.add(server),
+      downMs: () => this.faults.duration(),
+      failed: (error) => {
+        this.failure ??= error;
+      },
+    };
+    this.servers = Array.from(
+      { length: tuning.nodes },
+      (_, id) => new SimServer(id, world, prng.fork()),
+    );
+    this.clients = Array.from(
+      { length: tuning.client.clients },
+      (_, at) => new SimClient(tuning.nodes + at, world, this.recorder, prng.fork()),
+    );
+    this.faults = new Faults(world, this.servers, this.network, prng.fork(), tuning.faults);
+    this.invariants.watch(this.servers);
+  }
+
+  /**
+   * Faults and load for a while; then calm, in which the cluster must serve; then the clients'
+   * history is checked.
+   * @throws FullRunFailure
+   */
+  async run(): Promise<FullRunResult> {
+    try {
+      for (const server of this.servers) server.start();
+      for (const client of this.clients) client.start();
+      this.faults.start();
+      await this.runUntil(this.tuning.runMs, () => false);
+      this.calmDown();
+      await this.mustServe();
+      this.invariants.checkAll();
+      this.checkClients();
+    } catch (error) {
+      throw this.described(error as Error);
+    } finally {
+      for (const client of this.clients) await client.close();
+    }
+    return this.result();
+  }
+
+  private calmDown(): void {
+    this.faults.stop();
+    this.network.heal();
+    this.network.tuning = calmNetwork;
+    for (const client of this.clients) client.stop();
+    for (const server of this.servers) {
+      server.diskTuning = calmDisk;
+      server.resume();
+      server.crashAtOperation(0);
+      server.stallDisk(0);
+      server.start();
+    }
+  }
+
+  /** Liveness: a client is served, and every node applies all that is committed. */
+  private async mustServe(): Promise<void> {
+    const client = this.clients[0]!;
+    let isServed = false;
+    const ask = (): void => {
+      client.probe().then(
+        (answered) => (answered ? (isServed = true) : ask()),
+        (error: unknown) => (this.failure ??= error as Error),
+      );
+    };
+    ask();
+    const isDone = (): boolean =>
+      isServed &&
+      this.servers.every((server) => server.lastApplied === this.invariants.commitIndex);
+    if (await this.runUntil(this.clock.now + recoveryMsMax, isDone)) return;
+    const nodes = this.servers.map(
+      ({ id, core, lastApplied }) => `${id} ${core?.role} of ${core?.term} applied ${lastApplied}`,
+    );
+    const committed = this.invariants.commitIndex;
+    throw new Error(`no recovery: served ${isServed}, committed ${committed}; ${nodes.join("; ")}`);
+  }
+
+  private checkClients(): void {
+    const verdict = checkHistory(this.recorder.operations());
+    if (verdict.verdict === "legal") return;
+    mkdirSync(this.drawTo, { recursive: true });
+    const file = join(this.drawTo, `seed-${this.seed}.html`);
+    drawVerdict(file, verdict);
+    throw new Error(`${verdict.verdict} history: ${explain(verdict)}; drawn in ${file}`);
+  }
+
+  /** @returns whether `isDone` became true by `deadline`. */
+  private async runUntil(deadline: number, isDone: () => boolean): Promise<boolean> {
+    while (!isDone()) {
+      if (!this.clock.step(deadline)) return isDone();
+      if (++this.events > eventsMax) throw new Error(`more than ${eventsMax} events`);
+      await settle(this.events);
+      for (const server of this.touched) this.invariants.afterStep(server);
+      this.touched.clear();
+      if (this.failure !== null) throw this.failure;
+    }
+    return true;
+  }
+
+  private result(): FullRunResult {
+    return {
+      seed: this.seed,
+      traceHash: this.trace.hash,
+      events: this.events,
+      simulatedMs: Math.round(this.clock.now),
+      operations: this.recorder.operations().length,
+      answered: this.clients.reduce((sum, { answered }) => sum + answered, 0),
+      committed: this.invariants.commitIndex,
+      faults: this.faults.count,
+    };
+  }
+
+  private described(cause: Error): FullRunFailure {
+    const message = [
+      `seed ${this.seed}, event ${this.events}, ${this.clock.now.toFixed(3)} ms: ${cause.message}`,
+      `replay: npm run sim -- --seed ${this.seed} --trace`,
+      `conditions: ${JSON.stringify(this.tuning)}`,
+      `newest events:\n${this.trace.tail()}`,
+    ].join("\n");
+    return new FullRunFailure(message, { cause });
+  }
+}
+
+/**
+ * Runs every promise reaction that is due, and those that they bring about: a tick comes after all
+ * of them. A turn of the event loop does the same at several times the cost, so one comes only now
+ * and then, for the immediates that production code asks for.
+ */
+function settle(event: number): Promise<void> {
+  return new Promise((resolve) => {
+    if (event % eventsPerTurn === 0) setImmediate(resolve);
+    else process.nextTick(resolve);
+  });
+}

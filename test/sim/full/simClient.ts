@@ -1,0 +1,116 @@
+import { Clerk } from "../../../clerk/clerk.js";
+import { ClerkError } from "../../../clerk/errors.js";
+import { RaftServerRpcUtil } from "../../../clerk/raftServerRpcUtil.js";
+import type { HistoryRecorder, OperationCall } from "../../linearizability/index.js";
+import type { Prng } from "../prng.js";
+import { SimChannel } from "./simChannel.js";
+import type { FullWorld } from "./simServer.js";
+
+/** A real Clerk, and a caller that does one random operation after the other. */
+export class SimClient {
+  /** Calls that were answered. */
+  answered = 0;
+  private readonly name: string;
+  private readonly world: FullWorld;
+  private readonly recorder: HistoryRecorder;
+  private readonly prng: Prng;
+  private readonly clerk: Clerk;
+  private isStopped = false;
+  private values = 0;
+
+  /** @param place in the network, after the servers. */
+  constructor(place: number, world: FullWorld, recorder: HistoryRecorder, prng: Prng) {
+    this.name = `c${place}`;
+    this.world = world;
+    this.recorder = recorder;
+    this.prng = prng;
+    const { clock, network, tuning, server } = world;
+    const nodes = Array.from({ length: tuning.nodes }, (_, id) => ({ host: "sim", port: id + 1 }));
+    this.clerk = new Clerk(nodes, {
+      timeoutMs: tuning.client.timeoutMs,
+      attemptTimeoutMs: 300,
+      environment: {
+        now: () => clock.now,
+        random: prng.float,
+        setTimer: (ms, task) => clock.after(ms, task),
+      },
+      connect: ({ port }) => {
+        const to = port - 1;
+        const channel = new SimChannel({
+          clock,
+          network,
+          from: place,
+          to,
+          listener: (method, request, respond) => server(to).serve(method, request, respond),
+          inCaller: (task) => task(),
+          timeoutMs: 1_000,
+        });
+        return new RaftServerRpcUtil(`sim:${port}`, channel);
+      },
+    });
+  }
+
+  start(): void {
+    this.world.clock.after(this.prng.between(0, this.world.tuning.client.thinkMsMax), () => {
+      if (this.isStopped) return;
+      this.operate(this.draw()).then(
+        () => this.start(),
+        (error: unknown) => this.world.failed(error as Error),
+      );
+    });
+  }
+
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  close(): Promise<void> {
+    return this.clerk.close();
+  }
+
+  /** One write, to see whether the cluster serves. */
+  probe(): Promise<boolean> {
+    return this.operate({ client: this.name, kind: "put", key: this.key(), value: this.value() });
+  }
+
+  private draw(): OperationCall {
+    const { readChance, appendChance } = this.world.tuning.client;
+    const common = { client: this.name, key: this.key() };
+    if (this.prng.chance(readChance)) return { ...common, kind: "get" };
+    const kind = this.prng.chance(appendChance) ? "append" : "put";
+    return { ...common, kind, value: this.value() };
+  }
+
+  /** @returns whether it was answered. */
+  private async operate(call: OperationCall): Promise<boolean> {
+    const { trace, clock } = this.world;
+    trace.add(clock.now, this.name, call.kind);
+    const handle = this.recorder.begin(call);
+    try {
+      if (call.kind === "get") handle.ok(await this.clerk.get(call.key));
+      else {
+        await this.clerk[call.kind](call.key, call.value);
+        handle.ok();
+      }
+      this.answered++;
+      trace.add(clock.now, this.name, "ok");
+      return true;
+    } catch (error) {
+      if (!(error instanceof ClerkError)) throw error;
+      trace.add(clock.now, this.name, error.code);
+      if (error.mayHaveHappened) handle.unknown();
+      else handle.failed();
+      return false;
+    }
+  }
+
+  private key(): Uint8Array {
+    return Buffer.from(`k${this.prng.int(1, this.world.tuning.client.keys)}`);
+  }
+
+  /** No two alike. */
+  private value(): Uint8Array {
+    const text = `${this.name}.${++this.values};`;
+    return Buffer.from(text.padEnd(this.prng.int(0, this.world.tuning.client.valueBytesMax), "-"));
+  }
+}

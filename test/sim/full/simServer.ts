@@ -1,0 +1,324 @@
+import type { RaftEnvironment } from "../../../raft/environment.js";
+import { RaftRpcUtil } from "../../../raft/raftRpcUtil.js";
+import { RaftService } from "../../../raft/raftService.js";
+import { WalPersister } from "../../../raft/persister/walPersister.js";
+import type { RaftPeer } from "../../../raft/raftPeer.js";
+import { KvServer } from "../../../kvserver/kvServer.js";
+import type { KvStateMachine } from "../../../kvserver/stateMachine.js";
+import { MprpcController } from "../../../rpc/mprpcController.js";
+import type { MethodDescriptor, RpcService } from "../../../rpc/service.js";
+import { MemoryDisk } from "../../raft/persister/memoryDisk.js";
+import { DurableState } from "../durableState.js";
+import { InvariantViolation, type Invariants, type NodeView } from "../invariants.js";
+import type { SimNetwork } from "../network.js";
+import type { Prng } from "../prng.js";
+import type { Trace } from "../trace.js";
+import type { VirtualClock } from "../virtualClock.js";
+import type { DiskTuning, FullTuning } from "./fullTuning.js";
+import { encoded, SimChannel, type Respond } from "./simChannel.js";
+import { stateHash } from "./stateHash.js";
+import { watchReply, watchRequest } from "./watchMessages.js";
+import { WatchedPersister } from "./watchedPersister.js";
+
+/** What the servers of a run share. */
+export interface FullWorld {
+  readonly clock: VirtualClock;
+  readonly network: SimNetwork;
+  readonly trace: Trace;
+  readonly invariants: Invariants;
+  readonly tuning: FullTuning;
+  readonly server: (id: number) => SimServer;
+  /** Something happened at a server: it is looked at before the next event. */
+  readonly touched: (server: SimServer) => void;
+  /** How long a server that went down stays so. */
+  readonly downMs: () => number;
+  /** A run ends with the first of these. */
+  readonly failed: (error: Error) => void;
+}
+
+/** Indexes between two looks at the whole state. */
+const indexesPerHash = 16;
+const directory = "/data";
+/** Before a server that could not open its disk tries again. */
+const reopenMs = 50;
+
+/** One process from its start to its end. */
+interface Life {
+  persister: WatchedPersister | null;
+  kvServer: KvServer | null;
+}
+
+/** A whole node in production code; only network, disk, clock and chance are simulated. */
+export class SimServer implements NodeView {
+  readonly id: number;
+  durable: DurableState;
+  diskTuning: DiskTuning;
+  private readonly world: FullWorld;
+  private readonly prng: Prng;
+  private readonly disk = new MemoryDisk();
+  private readonly clockRate: number;
+  private readonly clockOffset: number;
+  private life: Life | null = null;
+  private lastPersister: WatchedPersister | null = null;
+  private isPaused = false;
+  private inbox: (() => void)[] = [];
+  private stalledUntil = 0;
+  private operationsToCrash = 0;
+
+  constructor(id: number, world: FullWorld, prng: Prng) {
+    const { tuning, invariants } = world;
+    this.id = id;
+    this.world = world;
+    this.prng = prng;
+    this.diskTuning = tuning.disk;
+    this.clockRate = 1 + prng.between(-1, 1) * tuning.clockDriftMax;
+    this.clockOffset = prng.between(0, 1_000_000);
+    this.durable = new DurableState(id, invariants);
+    this.disk.fault = (operation) => this.diskFault(operation);
+    this.disk.defer = (task) => this.syncLater(task);
+  }
+
+  // --- up and down
+
+  get core(): NodeView["core"] {
+    const raft = this.life?.kvServer?.raft;
+    return raft?.isRunning === true ? raft.consensus : null;
+  }
+
+  get lastApplied(): number {
+    return this.appliedIndex;
+  }
+  private appliedIndex = 0;
+
+  start(): void {
+    if (this.life !== null) return;
+    const life: Life = { persister: null, kvServer: null };
+    this.life = life;
+    this.event("start");
+    this.boot(life).catch((error: unknown) => {
+      if (this.life === life) this.bootFailed(error as Error);
+    });
+  }
+
+  /** Power off: nothing of the process is left, and of its disk what was synced, and some more. */
+  crash(): void {
+    if (this.life === null) return;
+    this.event("crash");
+    this.life = null;
+    const { keepChance } = this.diskTuning;
+    this.disk.crash(() => this.prng.chance(keepChance));
+    this.isPaused = false;
+    this.inbox = [];
+    this.operationsToCrash = 0;
+    this.appliedIndex = 0;
+    this.world.touched(this);
+    this.world.clock.after(this.world.downMs(), () => this.start());
+  }
+
+  /** In the midst of what the disk is to do then. */
+  crashAtOperation(operation: number): void {
+    this.operationsToCrash = operation;
+  }
+
+  pause(): void {
+    if (this.life !== null) this.isPaused = true;
+  }
+
+  resume(): void {
+    if (!this.isPaused) return;
+    this.isPaused = false;
+    const { life, inbox } = this;
+    this.inbox = [];
+    for (const task of inbox) if (this.life === life) task();
+    this.world.touched(this);
+  }
+
+  stallDisk(ms: number): void {
+    this.stalledUntil = this.world.clock.now + ms;
+  }
+
+  transfer(target: number): void {
+    const { life } = this;
+    if (life !== null) this.run(life, () => life.kvServer?.raft.transferLeadership(target));
+  }
+
+  // --- what happens in the process
+
+  /** Runs `task` in the process `life`, unless that is over; while it is paused it waits. */
+  private run(life: Life, task: () => void): void {
+    if (this.life !== life) return;
+    if (this.isPaused) {
+      this.inbox.push(task);
+      return;
+    }
+    this.world.touched(this);
+    task();
+  }
+
+  private async boot(life: Life): Promise<void> {
+    const environment = this.environment(life);
+    const { tuning, server } = this.world;
+    const inner = await WalPersister.open(directory, {
+      nodeId: this.id,
+      fs: this.disk.mount(),
+      segmentBytes: tuning.segmentBytes,
+      schedule: environment.schedule,
+      now: environment.now,
+      randomBytes: (count) => Uint8Array.from({ length: count }, () => this.prng.int(0, 255)),
+      syncPolicy: { waits: () => this.waits(), observe: () => {} },
+    });
+    if (this.life !== life) return;
+    this.checkRecovered(inner);
+    const persister = new WatchedPersister(inner, this.durable);
+    this.lastPersister = persister;
+    const kvServer = new KvServer({ options: tuning.kv, raftOptions: tuning.raft, environment });
+    kvServer.onFailure = (error) => this.failed(life, error);
+    kvServer.onApplied = (index, machine) => {
+      if (this.life === life) this.applied(index, machine);
+    };
+    const peers = Array.from({ length: tuning.nodes }, (_, to) =>
+      to === this.id ? null : this.peer(life, server(to)),
+    );
+    life.persister = persister;
+    life.kvServer = kvServer;
+    kvServer.start(peers, this.id, persister);
+    this.event("up", persister.recovered.entries.length);
+    this.world.touched(this);
+  }
+
+  private environment(life: Life): RaftEnvironment {
+    const { clock, tuning } = this.world;
+    return {
+      now: () => this.clockOffset + clock.now * this.clockRate,
+      random: this.prng.float,
+      setTimer: (ms, task) => clock.after(ms / this.clockRate, () => this.run(life, task)),
+      schedule: (task) => {
+        clock.after(this.prng.between(0, tuning.turnMsMax), () => this.run(life, task));
+      },
+    };
+  }
+
+  private peer(life: Life, other: SimServer): RaftPeer {
+    const { clock, network, tuning, invariants } = this.world;
+    const channel = new SimChannel({
+      clock,
+      network,
+      from: this.id,
+      to: other.id,
+      listener: (method, request, respond) => other.serve(method, request, respond),
+      inCaller: (task) => this.run(life, task),
+      timeoutMs: 1_000,
+    });
+    const peer = new RaftRpcUtil({ host: "", port: 0, raft: tuning.raft }, channel);
+    channel.onRefused = () => peer.onDown();
+    return watchRequest(peer, (request) => invariants.requestLeaves(this, request));
+  }
+
+  /** A request arrives. False: nobody listens. */
+  serve(method: MethodDescriptor, bytes: Uint8Array, respond: Respond): boolean {
+    const { life } = this;
+    if (life === null || life.kvServer === null) return false;
+    this.run(life, () => this.call(life.kvServer!, method, bytes, respond));
+    return true;
+  }
+
+  private call(
+    kvServer: KvServer,
+    method: MethodDescriptor,
+    bytes: Uint8Array,
+    respond: Respond,
+  ): void {
+    const { life } = this;
+    const controller = new MprpcController();
+    const request = method.request.decode(bytes);
+    this.event(method.name, bytes.length);
+    const service: RpcService =
+      method.serviceName === kvServer.descriptor.name ? kvServer : new RaftService(kvServer.raft);
+    service.callMethod(method, controller, request, (reply) => {
+      if (this.life !== life) return;
+      if (controller.failed() || reply === null)
+        return respond(null, controller.status, controller.errorText());
+      watchReply(method, request, reply, (asked, answer) =>
+        this.world.invariants.replyLeaves(this, asked, answer),
+      );
+      return respond(encoded(method.response, reply), controller.status, "");
+    });
+  }
+
+  private applied(index: number, machine: KvStateMachine): void {
+    const isInstalled = index !== this.appliedIndex + 1;
+    this.appliedIndex = index;
+    if (!isInstalled && index % indexesPerHash !== 0) return;
+    try {
+      this.world.invariants.applied(this, index, stateHash(machine));
+    } catch (error) {
+      this.world.failed(error as Error);
+    }
+  }
+
+  // --- the disk
+
+  private waits(): boolean {
+    return (
+      this.stalledUntil <= this.world.clock.now && this.prng.chance(this.diskTuning.waitChance)
+    );
+  }
+
+  private syncLater(task: () => void): void {
+    const { life } = this;
+    const { syncMsMin, syncMsMax } = this.diskTuning;
+    const stall = Math.max(0, this.stalledUntil - this.world.clock.now);
+    this.world.clock.after(stall + this.prng.between(syncMsMin, syncMsMax), () => {
+      if (life !== null) this.run(life, task);
+    });
+  }
+
+  private diskFault(operation: string): string | null {
+    this.disk.calls.length = 0;
+    if (this.operationsToCrash > 0 && --this.operationsToCrash === 0) {
+      this.crash();
+      return "EIO";
+    }
+    if (operation !== "write" && operation !== "sync") return null;
+    return this.prng.chance(this.diskTuning.failureChance) ? "EIO" : null;
+  }
+
+  /** All that was promised is there again. */
+  private checkRecovered({ recovered }: WalPersister): void {
+    const promised = this.durable;
+    const { hardState, snapshot, entries } = recovered;
+    const next = new DurableState(this.id, this.world.invariants);
+    const first = entries[0]?.index ?? (snapshot?.index ?? 0) + 1;
+    const before = snapshot?.index === first - 1 ? snapshot : { index: first - 1, term: 0 };
+    next.apply({ reset: before, hardState });
+    if (snapshot !== null) next.writeSnapshot({ meta: snapshot, hash: -1 });
+    const uncertain = this.lastPersister?.firstUncertain ?? Infinity;
+    next.apply({ entries });
+    for (let index = first; index <= promised.lastIndex && index < uncertain; index++) {
+      const term = promised.term(index);
+      if (term >= 0 && !next.holds(index, term))
+        throw new InvariantViolation(`node ${this.id} lost ${index} of term ${term} from its disk`);
+    }
+    this.durable = next;
+  }
+
+  private failed(life: Life, error: Error): void {
+    if (this.life !== life) return;
+    this.event("failed");
+    if (error.name === "StorageError") this.crash();
+    else this.world.failed(error);
+  }
+
+  private bootFailed(error: Error): void {
+    const mayFail = this.diskTuning.failureChance > 0 && /EIO/.test(error.message);
+    if (error.name !== "StorageError" || !mayFail) return this.world.failed(error);
+    this.event("boot failed");
+    this.life = null;
+    this.disk.kill();
+    this.world.clock.after(reopenMs, () => this.start());
+  }
+
+  event(what: string, ...values: number[]): void {
+    this.world.trace.add(this.world.clock.now, this.id, what, ...values);
+  }
+}
