@@ -49,7 +49,8 @@ export class KvNode {
     const persister = await WalPersister.open(directory, {
       ...settings.storage,
       nodeId: id,
-      schedule: (task) => turn.work(task),
+      // Late: requests to the followers leave before the loop waits for this node's own disk.
+      schedule: (task) => turn.late(task),
       log: (message) => log.warn({ node: id }, message),
     });
     const kvServer = new KvServer({

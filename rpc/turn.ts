@@ -5,15 +5,17 @@ type Task = () => void;
 /**
  * Collects what is to happen at the end of this turn of the event loop, when all sockets that had
  * something to read have been read: first the work, and all that it brings about; then the flushes,
- * which write what the work has gathered, once a socket.
+ * which write what the work has gathered, once a socket; then what may hold up the loop, such as the
+ * wait for a disk, which the peers do not have to wait for; and what came of that.
  *
- *     data events ─► work() ─► setImmediate ─► work ... work ─► flush ... flush
- *                                  ▲             │ more work
- *                                  └─ too much ──┘
+ *     data events ─► work() ─► setImmediate ─► work ... ─► flush ... ─► late ... ─┐
+ *                                  ▲             │ too much    ▲                  │ if any
+ *                                  └─────────────┘             └── work ... ◄─────┘
  */
 export class Turn {
   #work: Task[] = [];
   #flushes: Task[] = [];
+  #late: Task[] = [];
   #scheduled = false;
 
   /** Runs `task` once, at the end of this turn. Work that work adds still runs in the same turn. */
@@ -28,6 +30,12 @@ export class Turn {
     this.#schedule();
   }
 
+  /** Runs `task` once, after the flushes of this turn; then what it brings about, in the same turn. */
+  late(task: Task): void {
+    this.#late.push(task);
+    this.#schedule();
+  }
+
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
@@ -35,14 +43,26 @@ export class Turn {
   }
 
   readonly #run = (): void => {
+    this.#runRound();
+    const late = this.#late;
+    if (late.length > 0) {
+      this.#late = [];
+      runUpTo(late, Infinity);
+      this.#runRound();
+    }
+    this.#scheduled = false;
+    if (this.#work.length > 0 || this.#flushes.length > 0 || this.#late.length > 0) {
+      this.#schedule();
+    }
+  };
+
+  #runRound(): void {
     const done = runUpTo(this.#work, rpcLimits.turnTasksMax);
     this.#work = this.#work.slice(done);
     const flushes = this.#flushes;
     this.#flushes = [];
     runUpTo(flushes, Infinity);
-    this.#scheduled = false;
-    if (this.#work.length > 0 || this.#flushes.length > 0) this.#schedule();
-  };
+  }
 }
 
 /** Runs tasks from the front, those added meanwhile included; returns how many ran. */

@@ -39,6 +39,25 @@ describe("Turn", () => {
     expect(ran).toEqual(["flush", "work"]);
   });
 
+  test("late tasks come after the flushes, and what they bring about in the same turn", async () => {
+    const turn = new Turn();
+    const ran: string[] = [];
+    turn.late(() => {
+      ran.push("late");
+      turn.work(() => {
+        ran.push("work 2");
+        turn.flush(() => ran.push("flush 2"));
+        turn.late(() => ran.push("late 2"));
+      });
+    });
+    turn.work(() => ran.push("work 1"));
+    turn.flush(() => ran.push("flush 1"));
+    await nextTurn();
+    expect(ran).toEqual(["work 1", "flush 1", "late", "work 2", "flush 2"]);
+    await nextTurn();
+    expect(ran.at(-1)).toBe("late 2");
+  });
+
   test("a task that throws loses no other, and its error is not lost either", async () => {
     const later: (() => void)[] = [];
     vi.spyOn(globalThis, "queueMicrotask").mockImplementation((task) => void later.push(task));
