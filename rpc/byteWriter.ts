@@ -1,3 +1,4 @@
+import { bigHigh32, bigLow32, signed64, unsigned64 } from "./bigIntegers.js";
 import { high32, low32 } from "./varint.js";
 
 const capacityDefault = 1024;
@@ -208,6 +209,34 @@ export class ByteWriter {
     return this.fixed32(low32(value)).fixed32(high32(value));
   }
 
+  /** A varint of a signed 64-bit integer; for code generated with `--int64 bigint`. */
+  bigInt64(value: bigint): this {
+    return this.#bigVarint(signed64(value));
+  }
+
+  bigUint64(value: bigint): this {
+    return this.#bigVarint(unsigned64(value));
+  }
+
+  bigSint64(value: bigint): this {
+    return this.#bigVarint(BigInt.asUintN(64, (value << 1n) ^ (signed64(value) >> 63n)));
+  }
+
+  bigFixed64(value: bigint): this {
+    const bits = unsigned64(value);
+    return this.fixed32(bigLow32(bits)).fixed32(bigHigh32(bits));
+  }
+
+  bigSfixed64(value: bigint): this {
+    return this.bigFixed64(BigInt.asUintN(64, signed64(value)));
+  }
+
+  #bigVarint(value: bigint): this {
+    this.#reserve(varint64BytesMax);
+    this.#varint64(bigLow32(value), bigHigh32(value));
+    return this;
+  }
+
   float(value: number): this {
     this.#reserve(4);
     this.#length = this.#bytes.writeFloatLE(value, this.#length);
@@ -276,6 +305,21 @@ export class ByteWriter {
   }
   sfixed64s(values: readonly number[]): this {
     return this.#packed(values, (value) => this.sfixed64(value));
+  }
+  bigInt64s(values: readonly bigint[]): this {
+    return this.#packed(values, (value) => this.bigInt64(value));
+  }
+  bigUint64s(values: readonly bigint[]): this {
+    return this.#packed(values, (value) => this.bigUint64(value));
+  }
+  bigSint64s(values: readonly bigint[]): this {
+    return this.#packed(values, (value) => this.bigSint64(value));
+  }
+  bigFixed64s(values: readonly bigint[]): this {
+    return this.#packed(values, (value) => this.bigFixed64(value));
+  }
+  bigSfixed64s(values: readonly bigint[]): this {
+    return this.#packed(values, (value) => this.bigSfixed64(value));
   }
   floats(values: readonly number[]): this {
     return this.#packed(values, (value) => this.float(value));

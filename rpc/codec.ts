@@ -8,12 +8,19 @@ interface MessageClass<T, Init> {
   decode(reader: unknown): T;
 }
 
+/** Least and greatest integer. Of bigints the values are bigints, too. */
+export interface IntegerRange {
+  readonly min: number | bigint;
+  readonly max: number | bigint;
+}
+
 /** A field that can refuse a value: an integer, or a message that has such fields. */
-export interface CheckedField {
+export interface CheckedField extends Partial<IntegerRange> {
   readonly name: string;
-  /** Least and greatest integer; absent for a message. */
-  readonly min?: number;
-  readonly max?: number;
+  /** The field is a map; the rest concerns its values. */
+  readonly map?: boolean;
+  /** What a map's integer keys may be. */
+  readonly keys?: IntegerRange;
   /** The fields of the message that the field holds; a function, since types can be recursive. */
   readonly fields?: () => readonly CheckedField[];
 }
@@ -85,12 +92,32 @@ function findBadInteger(message: unknown, fields: readonly CheckedField[]): BadI
   for (const field of fields) {
     const value = values.get(field.name);
     if (value === undefined || value === null) continue;
-    const found = Array.isArray(value)
-      ? findInArray(value, field)
-      : checkValue(value, field, field.name);
+    const found = findInField(value, field);
     if (found !== null) return found;
   }
   return null;
+}
+
+function findInField(value: unknown, field: CheckedField): BadInteger | null {
+  if (field.map === true) return findInMap(value, field);
+  if (Array.isArray(value)) return findInArray(value, field);
+  return checkValue(value, field, field.name);
+}
+
+function findInMap(map: unknown, field: CheckedField): BadInteger | null {
+  if (typeof map !== "object" || map === null) return null;
+  for (const [key, value] of Object.entries(map)) {
+    const name = `${field.name}[${JSON.stringify(key)}]`;
+    if (field.keys !== undefined && !keyFits(key, field.keys)) return { name, value: `key ${key}` };
+    const checked = field.fields !== undefined || field.min !== undefined;
+    const found = checked ? checkValue(value, field, name) : null;
+    if (found !== null) return found;
+  }
+  return null;
+}
+
+function keyFits(key: string, range: IntegerRange): boolean {
+  return /^-?\d+$/.test(key) && BigInt(key) >= range.min && BigInt(key) <= range.max;
 }
 
 function findInArray(values: readonly unknown[], field: CheckedField): BadInteger | null {
@@ -106,8 +133,11 @@ function checkValue(value: unknown, field: CheckedField, name: string): BadInteg
     const inner = findBadInteger(value, field.fields());
     return inner === null ? null : { name: `${name}.${inner.name}`, value: inner.value };
   }
-  const { min = -Infinity, max = Infinity } = field;
-  const fits =
-    typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max;
-  return fits ? null : { name, value };
+  return fits(value, field) ? null : { name, value };
+}
+
+function fits(value: unknown, { min = -Infinity, max = Infinity }: CheckedField): boolean {
+  if (typeof value === "bigint") return typeof min === "bigint" && value >= min && value <= max;
+  const whole = typeof value === "number" && Number.isSafeInteger(value);
+  return whole && typeof min === "number" && value >= min && value <= max;
 }

@@ -1,4 +1,5 @@
 import protobuf from "protobufjs/minimal.js";
+import { fromHalves } from "./bigIntegers.js";
 
 const TWO_32 = 4_294_967_296;
 
@@ -96,6 +97,54 @@ export class MessageReader extends PlainReader {
     this.#low = this.fixed32();
     this.#high = this.fixed32();
     return this.#signed();
+  }
+
+  bigInt64(): bigint {
+    return BigInt.asIntN(64, this.bigUint64());
+  }
+
+  bigUint64(): bigint {
+    this.#readVarint64();
+    return fromHalves(this.#low, this.#high);
+  }
+
+  bigSint64(): bigint {
+    const bits = this.bigUint64();
+    return (bits >> 1n) ^ -(bits & 1n);
+  }
+
+  bigFixed64(): bigint {
+    const low = this.fixed32();
+    return fromHalves(low, this.fixed32());
+  }
+
+  bigSfixed64(): bigint {
+    return BigInt.asIntN(64, this.bigFixed64());
+  }
+
+  bigInt64s(array: bigint[]): bigint[] {
+    return this.#packed(array, () => this.bigInt64());
+  }
+  bigUint64s(array: bigint[]): bigint[] {
+    return this.#packed(array, () => this.bigUint64());
+  }
+  bigSint64s(array: bigint[]): bigint[] {
+    return this.#packed(array, () => this.bigSint64());
+  }
+  bigFixed64s(array: bigint[]): bigint[] {
+    return this.#packed(array, () => this.bigFixed64());
+  }
+  bigSfixed64s(array: bigint[]): bigint[] {
+    return this.#packed(array, () => this.bigSfixed64());
+  }
+
+  #packed(array: bigint[], read: () => bigint): bigint[] {
+    const size = this.uint32();
+    const end = this.pos + size;
+    if (end > this.len) throw new RangeError("a packed field goes on beyond the end");
+    while (this.pos < end) array.push(read());
+    if (this.pos !== end) throw new RangeError("a packed field ends within a value");
+    return array;
   }
 
   #unsigned(): number {

@@ -39,6 +39,11 @@ export interface ServiceDescriptor {
   /** With the package in front: `raftKVRpcProctoc.kvServerRpc`. */
   readonly fullName: string;
   readonly methods: readonly MethodDescriptor[];
+  /**
+   * A serialized google.protobuf.FileDescriptorSet that declares the service and all that it
+   * needs, made anew each time; absent from a service that was not generated.
+   */
+  readonly schema?: Uint8Array;
 }
 
 /**

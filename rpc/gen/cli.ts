@@ -11,7 +11,11 @@ const usage = `usage: mprpc-gen --out DIR [options] FILE.proto ...
 Writes messages.js and services.js, each with its .d.ts, to DIR.
 
   --out DIR           where to write; made if missing
-  --proto-path DIR    where to look for imported files; may be given several times
+  --proto-path DIR    where to look for imported files first, then beside the importing file and in
+                      the working directory; may be given several times. google/protobuf/*.proto
+                      come along
+  --int64 TYPE        of 64-bit integers: number (default; a value beyond 2^53 is an error) or
+                      bigint (all of them; messages have no toJSON)
   --runtime PATH      what generated code imports the runtime from (default: mprpc-raft/rpc)
   --help              this text
 `;
@@ -45,9 +49,13 @@ async function generate(args: string[], output: Output): Promise<void> {
   }
   if (values.out === undefined) throw new UsageError("--out is missing");
   if (files.length === 0) throw new UsageError("no .proto file given");
+  const { int64 } = values;
+  if (int64 !== "number" && int64 !== "bigint") {
+    throw new UsageError(`--int64 is number or bigint, not ${int64}`);
+  }
   const schema = loadSchema(files, values["proto-path"]);
-  const messages = await generateMessages(schema, files, values["proto-path"], values.runtime);
-  const services = generateServices(schema, values.runtime);
+  const messages = await generateMessages(schema, values.runtime, int64);
+  const services = generateServices(schema, values.runtime, int64);
   mkdirSync(values.out, { recursive: true });
   writeModule(values.out, "messages", messages);
   writeModule(values.out, "services", services);
@@ -61,6 +69,7 @@ function readArguments(args: string[]) {
       options: {
         out: { type: "string" },
         "proto-path": { type: "string", multiple: true, default: [] },
+        int64: { type: "string", default: "number" },
         runtime: { type: "string", default: "mprpc-raft/rpc" },
         help: { type: "boolean", default: false },
       },

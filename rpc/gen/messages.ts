@@ -1,66 +1,35 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import protobuf from "protobufjs";
-import { main as pbjs } from "protobufjs-cli/pbjs.js";
-import type { Schema } from "./schema.js";
+import type { Int64 } from "./fields.js";
+import { runPbjs, type Module } from "./pbjs.js";
+import { classPathOf, identifiersFor, type Schema } from "./schema.js";
 
-export interface Module {
-  readonly js: string;
-  readonly dts: string;
-}
-
-/** Exact integers rather than `Long`; int64 fields are numbers in the types as well. */
-const flags = [
-  ..."--target static-module --wrap esm --es6 --dts --keep-case --alt-comment".split(" "),
-  ..."--force-number --no-verify --no-delimited --no-typeurl --no-service".split(" "),
-];
+export type { Module } from "./pbjs.js";
 
 /** The message classes, as pbjs makes them, and an alias for each that has a package in front. */
 export async function generateMessages(
   schema: Schema,
-  files: readonly string[],
-  importPaths: readonly string[],
   runtime: string,
+  int64: Int64,
 ): Promise<Module> {
-  const made = await runPbjs(files, importPaths);
-  const names = aliases(schema);
+  const made = await runPbjs(schema.root, registryName(schema, int64), int64);
   const header = `// Made by mprpc-gen from .proto files. Changes are lost.\n`;
   const js = [header, throughRuntime(made.js, runtime), "\n"];
-  const dts = [header, throughRuntime(withoutLong(made.dts), runtime), "\n"];
-  for (const [name, path] of names) {
+  const dts = [header, throughRuntime(made.dts, runtime), "\n"];
+  for (const [name, path] of aliases(schema)) {
     js.push(`export const ${name} = ${path};\n`);
     dts.push(`export import ${name} = ${path};\n`);
   }
   return { js: js.join(""), dts: dts.join("") };
 }
 
-async function runPbjs(files: readonly string[], importPaths: readonly string[]): Promise<Module> {
-  const folder = mkdtempSync(join(tmpdir(), "mprpc-gen-"));
-  const out = join(folder, "messages.js");
-  try {
-    const paths = importPaths.flatMap((path) => ["--path", path]);
-    const args = [...flags, ...paths, "--root", rootName(files), "--out", out, ...files];
-    await new Promise<void>((resolve, reject) => {
-      pbjs(args, (error) => (error === null ? resolve() : reject(error)));
-    });
-    return {
-      js: readFileSync(out, "utf8"),
-      dts: readFileSync(join(folder, "messages.d.ts"), "utf8"),
-    };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
-
 /**
  * Generated classes meet in a registry of the process under this name. It follows from the
  * contents, so that two programs' messages of one name don't replace each other.
  */
-function rootName(files: readonly string[]): string {
-  const hash = createHash("sha256");
-  for (const file of files) hash.update(readFileSync(file)).update("\0");
+function registryName(schema: Schema, int64: Int64): string {
+  const hash = createHash("sha256").update(int64);
+  for (const { source } of schema.files.values()) hash.update(source.text).update("\0");
   return `mprpc-${hash.digest("hex").slice(0, 16)}`;
 }
 
@@ -71,32 +40,24 @@ function rootName(files: readonly string[]): string {
 function throughRuntime(source: string, runtime: string): string {
   const imported = /^import (?:\* as )?\$protobuf from "protobufjs\/minimal\.js";$/m;
   if (!imported.test(source)) throw new Error("pbjs does not import protobufjs as it used to");
-  return source.replace(
-    imported,
-    `import { protobuf as $protobuf } from ${JSON.stringify(runtime)};`,
+  const keys = ["integerKey", "bigintKey", "booleanKey"].filter((name) =>
+    source.includes(`$${name}(`),
   );
+  const names = ["protobuf", ...keys].map((name) => `${name} as $${name}`).join(", ");
+  return source.replace(imported, `import { ${names} } from ${JSON.stringify(runtime)};`);
 }
 
-/** With --force-number the import of `long` is left over, and would be one more dependency. */
-function withoutLong(dts: string): string {
-  return dts.replace('import Long = require("long");\n', "");
+/** Top-level messages and enums of packages, by their last name, where that is unique. */
+function aliases(schema: Schema): readonly (readonly [string, string])[] {
+  const packaged = [...schema.messages, ...schema.enums].filter(({ parent }) => isPackage(parent));
+  const exported = new Set(schema.root.nestedArray.map(({ name }) => name));
+  return [...identifiersFor(packaged)]
+    .filter(([{ name }, alias]) => alias.startsWith(name) && !exported.has(alias))
+    .map(([object, alias]) => [alias, classPathOf(object)]);
 }
 
-/** Top-level messages of packages, by their last name, where that is unique. */
-function aliases(schema: Schema): ReadonlyMap<string, string> {
-  const found = new Map<string, string>();
-  const ambiguous = new Set<string>();
-  for (const message of schema.messages) {
-    const parent = message.parent;
-    if (parent === null || parent instanceof protobuf.Type || parent instanceof protobuf.Root) {
-      continue;
-    }
-    if (found.has(message.name)) ambiguous.add(message.name);
-    found.set(message.name, message.fullName.slice(1));
-  }
-  for (const name of ambiguous) found.delete(name);
-  for (const { root } of schema.messages.slice(0, 1)) {
-    for (const { name } of root.nestedArray) found.delete(name);
-  }
-  return found;
+function isPackage(parent: protobuf.ReflectionObject | null): boolean {
+  return (
+    parent !== null && !(parent instanceof protobuf.Type) && !(parent instanceof protobuf.Root)
+  );
 }

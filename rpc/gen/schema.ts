@@ -1,73 +1,131 @@
 import protobuf from "protobufjs";
+import { loadFiles, type LoadedFile } from "./load.js";
+import { SchemaError } from "./locate.js";
+
+export { SchemaError } from "./locate.js";
 
 /** What the generator needs to know of a set of .proto files. */
 export interface Schema {
+  readonly root: protobuf.Root;
+  /** By the `filename` of what they declare. */
+  readonly files: ReadonlyMap<string, LoadedFile>;
   /** In the order of the files. */
   readonly messages: readonly protobuf.Type[];
+  readonly enums: readonly protobuf.Enum[];
   readonly services: readonly protobuf.Service[];
 }
 
-/** What is wrong with the input, said for the one who wrote it. */
-export class SchemaError extends Error {
-  override readonly name = "SchemaError";
-}
+/** Names that a generated service or stub class has itself. */
+const reservedMethods = new Set(["constructor", "callMethod", "descriptor", "channel"]);
+/** Names that a generated message class has itself. */
+const reservedFields = new Set(["constructor", "toJSON", "__proto__", "hasOwnProperty"]);
 
-/** Names that a generated service class has itself. */
-const reserved = new Set(["constructor", "callMethod", "descriptor", "channel"]);
+/** What the generated code uses under these names, from the language and from the runtime. */
+const taken = new Set(
+  (
+    "Array Error Map Math Number Object Promise Set String Symbol Uint8Array bigint boolean number " +
+    "string unknown void undefined null any never object symbol await async type interface namespace " +
+    "declare module abstract as get set of is keyof infer readonly unique " +
+    "messages AsyncIterable CallOptions Codec MethodDescriptor MprpcController RpcChannel RpcService " +
+    "ServerStream ServiceDescriptor callUnary callStream defineCodec schemaOf settle unimplemented"
+  ).split(" "),
+);
 
 /**
  * Parses the files and those that they import.
- * @throws SchemaError when one can't be read, parsed or served.
+ * @throws SchemaError when one can't be read, parsed or served; its text begins with `file:line`.
  */
 export function loadSchema(files: readonly string[], importPaths: readonly string[]): Schema {
-  const root = new protobuf.Root();
-  const resolveBeside = root.resolvePath.bind(root);
-  root.resolvePath = (origin, target) =>
-    findImport(target, importPaths) ?? resolveBeside(origin, target);
-  try {
-    root.loadSync([...files], { keepCase: true, alternateCommentMode: true });
-    root.resolveAll();
-  } catch (error) {
-    throw new SchemaError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-  const found = { messages: [] as protobuf.Type[], services: [] as protobuf.Service[] };
+  const { root, files: loaded } = loadFiles(files, importPaths);
+  const found: Collected = { messages: [], enums: [], services: [] };
   collect(root, found);
-  for (const service of found.services) checkService(service);
-  return found;
+  const schema = { root, files: loaded, ...found };
+  for (const message of found.messages) checkMessage(schema, message);
+  for (const service of found.services) checkService(schema, service);
+  resolve(root);
+  return schema;
 }
 
-function findImport(target: string, importPaths: readonly string[]): string | null {
-  for (const path of importPaths) {
-    const candidate = protobuf.util.path.resolve(`${path}/`, target);
-    if (protobuf.util.fs?.existsSync(candidate) === true) return candidate;
-  }
-  return null;
+interface Collected {
+  readonly messages: protobuf.Type[];
+  readonly enums: protobuf.Enum[];
+  readonly services: protobuf.Service[];
 }
 
-function collect(
-  namespace: protobuf.NamespaceBase,
-  found: { messages: protobuf.Type[]; services: protobuf.Service[] },
-): void {
+function collect(namespace: protobuf.NamespaceBase, found: Collected): void {
   for (const nested of namespace.nestedArray) {
     if (nested instanceof protobuf.Type) found.messages.push(nested);
+    if (nested instanceof protobuf.Enum) found.enums.push(nested);
     if (nested instanceof protobuf.Service) found.services.push(nested);
     if (nested instanceof protobuf.Namespace) collect(nested, found);
   }
 }
 
-function checkService(service: protobuf.Service): void {
-  for (const method of service.methodsArray) {
-    const name = `${fullNameOf(service)}.${method.name}`;
-    if (method.requestStream === true || method.responseStream === true) {
-      throw new SchemaError(`${name}: streaming calls are not supported`);
-    }
-    if (reserved.has(method.name)) throw new SchemaError(`${name}: the name is taken`);
+/** What is left to go wrong here was not foreseen above, and has no line. */
+function resolve(root: protobuf.Root): void {
+  try {
+    root.resolveAll();
+  } catch (error) {
+    throw new SchemaError(error instanceof Error ? error.message : String(error), { cause: error });
   }
+}
+
+function checkMessage(schema: Schema, message: protobuf.Type): void {
+  for (const field of message.fieldsArray) {
+    if (reservedFields.has(field.name)) {
+      throw errorAt(schema, field, `${fullNameOf(field)}: the name is taken`);
+    }
+    if (Object.hasOwn(protobuf.types.basic, field.type)) continue;
+    const type = message.lookup(field.type, [protobuf.Type, protobuf.Enum]);
+    if (type === null) throw errorAt(schema, field, `${fullNameOf(field)}: no type ${field.type}`);
+  }
+}
+
+function checkService(schema: Schema, service: protobuf.Service): void {
+  for (const method of service.methodsArray) {
+    if (method.requestStream === true || method.responseStream === true) {
+      const text = `${fullNameOf(method)}: streaming calls are not supported`;
+      throw errorAt(schema, method, text);
+    }
+    if (reservedMethods.has(method.name)) {
+      throw errorAt(schema, method, `${fullNameOf(method)}: the name is taken`);
+    }
+    for (const type of [method.requestType, method.responseType]) {
+      if (service.lookup(type, [protobuf.Type]) !== null) continue;
+      throw errorAt(schema, method, `${fullNameOf(method)}: no message ${type}`);
+    }
+  }
+}
+
+function errorAt(schema: Schema, object: protobuf.ReflectionObject, text: string): SchemaError {
+  const source = schema.files.get(fileOf(object))?.source;
+  return source?.errorAt(source.positionOf(object), text) ?? new SchemaError(text);
+}
+
+/** Which file declares the object; what stands inside another declaration may not know itself. */
+export function fileOf(object: protobuf.ReflectionObject): string {
+  for (let at: protobuf.ReflectionObject | null = object; at !== null; at = at.parent) {
+    if (at.filename !== null) return at.filename;
+  }
+  return "";
 }
 
 /** `package.Message`, without protobufjs's dot in front. */
 export function fullNameOf(object: protobuf.ReflectionObject): string {
   return object.fullName.replace(/^\./, "");
+}
+
+/** Where pbjs puts the class: the full name with a `_` after each word that JavaScript keeps. */
+export function classPathOf(object: protobuf.ReflectionObject): string {
+  return fullNameOf(object)
+    .split(".")
+    .map((part) => (protobuf.util.isReserved(part) ? `${part}_` : part))
+    .join(".");
+}
+
+/** The name, with a `_` behind it where JavaScript or the generated code has a use of its own. */
+export function identifier(name: string): string {
+  return protobuf.util.isReserved(name) || taken.has(name) ? `${name}_` : name;
 }
 
 /**
@@ -82,7 +140,9 @@ export function identifiersFor<T extends protobuf.ReflectionObject>(
   return new Map(
     objects.map((object) => [
       object,
-      count.get(object.name) === 1 ? object.name : fullNameOf(object).replaceAll(".", "_"),
+      count.get(object.name) === 1
+        ? identifier(object.name)
+        : fullNameOf(object).replaceAll(".", "_"),
     ]),
   );
 }

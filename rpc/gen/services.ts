@@ -1,29 +1,17 @@
-import protobuf from "protobufjs";
+import type protobuf from "protobufjs";
 import type { Module } from "./messages.js";
-import { fullNameOf, identifiersFor, type Schema } from "./schema.js";
+import { schemaBytes } from "./descriptors.js";
+import { checkedField, type Int64 } from "./fields.js";
+import { classPathOf, fullNameOf, identifiersFor, type Schema } from "./schema.js";
 
 type Names = ReadonlyMap<protobuf.Type, string>;
-
-/** Least and greatest value of each integer type, as JavaScript source. */
-const integerRanges: Readonly<Record<string, string>> = {
-  int32: "min: -2147483648, max: 2147483647",
-  sint32: "min: -2147483648, max: 2147483647",
-  sfixed32: "min: -2147483648, max: 2147483647",
-  uint32: "min: 0, max: 4294967295",
-  fixed32: "min: 0, max: 4294967295",
-  int64: "min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER",
-  sint64: "min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER",
-  sfixed64: "min: Number.MIN_SAFE_INTEGER, max: Number.MAX_SAFE_INTEGER",
-  uint64: "min: 0, max: Number.MAX_SAFE_INTEGER",
-  fixed64: "min: 0, max: Number.MAX_SAFE_INTEGER",
-};
 
 const runtimeValues = "callUnary, defineCodec, settle, unimplemented";
 const runtimeTypes =
   "CallOptions, Codec, MethodDescriptor, MprpcController, RpcChannel, RpcService, ServiceDescriptor";
 
 /** Codecs of all messages; descriptor, abstract service and stub of each service. */
-export function generateServices(schema: Schema, runtime: string): Module {
+export function generateServices(schema: Schema, runtime: string, int64: Int64): Module {
   const names = identifiersFor(schema.messages);
   const services = identifiersFor(schema.services);
   const source = JSON.stringify(runtime);
@@ -31,13 +19,14 @@ export function generateServices(schema: Schema, runtime: string): Module {
   const js = [
     header,
     `import { ${runtimeValues} } from ${source};\nimport * as messages from "./messages.js";\n`,
-    ...schema.messages.map((message) => codecJs(message, names)),
+    ...schema.messages.map((message) => codecJs(message, names, int64)),
   ];
   const dts = [
     header,
     `import type { ${runtimeTypes} } from ${source};\nimport type * as messages from "./messages.js";\n`,
     ...schema.messages.map((message) => codecDts(message, names)),
   ];
+  if (services.size > 0) js.push(schemaJs(schema));
   for (const [service, name] of services) {
     js.push(descriptorJs(service, name, names), serviceJs(service, name), stubJs(service, name));
     dts.push(descriptorDts(service, name), serviceDts(service, name), stubDts(service, name));
@@ -45,22 +34,15 @@ export function generateServices(schema: Schema, runtime: string): Module {
   return { js: js.join("\n"), dts: dts.join("\n") };
 }
 
-function codecJs(message: protobuf.Type, names: Names): string {
+function codecJs(message: protobuf.Type, names: Names, int64: Int64): string {
   const name = names.get(message)!;
-  const fields = message.fieldsArray.map((field) => checkedField(field, names)).filter(Boolean);
+  const fields = message.fieldsArray
+    .map((field) => checkedField(field, (inner) => `${names.get(inner)!}Fields`, int64))
+    .filter(Boolean);
   return `const ${name}Fields = [${fields.map((field) => `\n  ${field},`).join("")}\n];
 export const ${name}Codec = defineCodec(
-  messages.${fullNameOf(message)}, "${fullNameOf(message)}", ${name}Fields);
+  messages.${classPathOf(message)}, "${fullNameOf(message)}", ${name}Fields);
 `;
-}
-
-/** The `CheckedField` of a field that can hold an integer; null for others, and for maps. */
-function checkedField(field: protobuf.Field, names: Names): string | null {
-  if (field.map) return null;
-  const range = integerRanges[field.type];
-  if (range !== undefined) return `{ name: "${field.name}", ${range} }`;
-  if (!(field.resolvedType instanceof protobuf.Type)) return null;
-  return `{ name: "${field.name}", fields: () => ${names.get(field.resolvedType)!}Fields }`;
 }
 
 function codecDts(message: protobuf.Type, names: Names): string {
@@ -69,12 +51,12 @@ function codecDts(message: protobuf.Type, names: Names): string {
 
 /** What decoding gives: every field has a value. */
 function readType(message: protobuf.Type): string {
-  return `messages.${fullNameOf(message)}`;
+  return `messages.${classPathOf(message)}`;
 }
 
 /** What may be encoded: every field may be left out. */
 function initType(message: protobuf.Type): string {
-  return `messages.${fullNameOf(message)}.$Properties`;
+  return `messages.${classPathOf(message)}.$Properties`;
 }
 
 function requestOf(method: protobuf.Method): protobuf.Type {
@@ -99,8 +81,17 @@ export const ${name}Descriptor = {
   name: "${service.name}",
   fullName: "${fullNameOf(service)}",
   methods: Object.values(${name}Methods),
+  get schema() {
+    return Buffer.from(schema, "base64");
+  },
 };
 `;
+}
+
+/** Kept as text until somebody asks: importing a service should cost little. */
+function schemaJs(schema: Schema): string {
+  const base64 = Buffer.from(schemaBytes(schema)).toString("base64");
+  return `const schema = "${base64}";\n`;
 }
 
 function descriptorDts(service: protobuf.Service, name: string): string {

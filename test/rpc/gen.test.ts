@@ -137,7 +137,7 @@ describe("mprpc-gen", () => {
     [{ inner: { deeper: { a_uint64: -1 } } }, "everything.v1.Everything.inner.deeper.a_uint64"],
     [{ inners: [{ count: Number.NaN }] }, "everything.v1.Everything.inners[0].count"],
     [{ a_fixed32: -1 }, "everything.v1.Everything.a_fixed32"],
-    [{ counts: { bad: 0.5 } }, "everything.v1.Everything: 0.5"],
+    [{ counts: { bad: 0.5 } }, 'everything.v1.Everything.counts["bad"]: 0.5 is out of range'],
     [{ some_bytes: "text" }, "everything.v1.Everything: not a Uint8Array"],
   ])("a value that does not fit is refused by its path: %o", (message, path) => {
     expect(() => encode(message)).toThrow(RpcError);
@@ -197,7 +197,7 @@ describe("mprpc-gen", () => {
   });
 
   test.each([
-    ["a syntax error", "message {", "line 1"],
+    ["a syntax error", "message {", "bad.proto:1: illegal"],
     ["an unknown type", 'syntax = "proto3"; message M { Missing m = 1; }', "Missing"],
     [
       "a streaming call",
