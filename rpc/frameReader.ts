@@ -1,4 +1,4 @@
-import { replyMark, type FrameHeader, type FrameLimits } from "./framing.js";
+import { replyMark, type FrameHeader, type FrameLimits } from "./frameHeaders.js";
 import { Gatherer } from "./gatherer.js";
 import { readVarint, varintIncomplete, type VarintResult } from "./varint.js";
 

@@ -1,208 +1,41 @@
 /**
  * Both revisions of the wire (DESIGN.md, section 4), as far as bytes go. The headers are those of
- * `rpcheader.proto`, read and written by hand: each call passes here four times.
+ * `rpcheader.proto`, written here by hand and read in `frameHeaders.ts`.
  *
  *     request          = varint32(header size) | RpcHeader | arguments
  *     reply, revision 1 = the bare message
  *     reply, revision 2 = 0x00 | varint32(header size) | RpcReplyHeader | message
  */
 import { ByteWriter } from "./byteWriter.js";
-import { skipField } from "./fieldScan.js";
-import { noMetadata, type Metadata, type MetadataEntry } from "./mprpcController.js";
+import { cancelFlag, creditFlag, noBytes, replyMark, type FrameLimits } from "./frameHeaders.js";
+import { noMetadata, type Metadata } from "./mprpcController.js";
 import type { Codec, MethodDescriptor } from "./service.js";
-import { RpcError, RpcStatus } from "./status.js";
-import { readVarint, varintSize, type VarintResult } from "./varint.js";
+import { noDetails, RpcError, RpcStatus, type ErrorDetail } from "./status.js";
+import { varintSize } from "./varint.js";
 
-/** First byte of a framed reply: no protobuf message begins with it, since no field has number 0. */
-export const replyMark = 0x00;
-
-/** `RpcHeader.flags`: the call `call_id` is canceled; nothing follows the header. */
-export const cancelFlag = 1;
-
-const uint32Max = 0xffff_ffff;
-const found: VarintResult = { value: 0, next: 0 };
-const noBytes = Buffer.alloc(0);
-
-/** A header in front of a frame's body. It is filled again for each frame. */
-export interface FrameHeader {
-  /** Bytes that follow the header. */
-  bodySize: number;
-  /** Reads `bytes[start..end)`; false when that is no such header. */
-  decode(bytes: Buffer, start: number, end: number): boolean;
-}
-
-/** What an RpcHeader says. The names stay where they arrived: most need no string. */
-export class RequestHeader implements FrameHeader {
-  bytes: Buffer = noBytes;
-  serviceStart = 0;
-  serviceEnd = 0;
-  methodStart = 0;
-  methodEnd = 0;
-  bodySize = 0;
-  /** 0: the caller speaks revision 1. */
-  callId = 0;
-  /** 0: no deadline. */
-  timeoutMs = 0;
-  metadata: Metadata = noMetadata;
-  flags = 0;
-
-  get serviceName(): string {
-    return this.bytes.toString("latin1", this.serviceStart, this.serviceEnd);
-  }
-
-  get methodName(): string {
-    return this.bytes.toString("latin1", this.methodStart, this.methodEnd);
-  }
-
-  decode(bytes: Buffer, start: number, end: number): boolean {
-    this.#clear(bytes);
-    let position = start;
-    while (position < end) {
-      const tag = bytes[position]!;
-      // 1, 2, 6 are length-delimited, 3, 4, 5, 7 varints; whatever else comes is skipped.
-      const known =
-        tag === 0x0a || tag === 0x12 || tag === 0x32
-          ? this.#readBytes(tag, position, end)
-          : tag === 0x18 || tag === 0x20 || tag === 0x28 || tag === 0x38
-            ? this.#readInteger(tag, position, end)
-            : skipField(bytes, position, end);
-      if (known < 0) return false;
-      position = known;
-    }
-    return true;
-  }
-
-  #clear(bytes: Buffer): void {
-    this.bytes = bytes;
-    this.serviceStart = this.serviceEnd = 0;
-    this.methodStart = this.methodEnd = 0;
-    this.bodySize = 0;
-    this.callId = 0;
-    this.timeoutMs = 0;
-    this.metadata = noMetadata;
-    this.flags = 0;
-  }
-
-  /** Returns where the next field begins, or a negative number. */
-  #readBytes(tag: number, position: number, end: number): number {
-    readVarint(this.bytes, position + 1, end, found);
-    const start = found.next;
-    const next = start + found.value;
-    if (found.value < 0 || next > end) return -1;
-    if (tag === 0x0a) {
-      this.serviceStart = start;
-      this.serviceEnd = next;
-    } else if (tag === 0x12) {
-      this.methodStart = start;
-      this.methodEnd = next;
-    } else {
-      const entry = readMetadataEntry(this.bytes, start, next);
-      if (entry === null) return -1;
-      this.metadata = [...this.metadata, entry];
-    }
-    return next;
-  }
-
-  #readInteger(tag: number, position: number, end: number): number {
-    readVarint(this.bytes, position + 1, end, found);
-    const { value } = found;
-    if (value < 0 || (tag !== 0x20 && value > uint32Max)) return -1;
-    if (tag === 0x18) this.bodySize = value;
-    else if (tag === 0x20) this.callId = value;
-    else if (tag === 0x28) this.timeoutMs = value;
-    else this.flags = value;
-    return found.next;
-  }
-}
-
-/** What an RpcReplyHeader says. */
-export class ReplyHeader implements FrameHeader {
-  bodySize = 0;
-  callId = 0;
-  status = 0;
-  errorText = "";
-  metadata: Metadata = noMetadata;
-
-  decode(bytes: Buffer, start: number, end: number): boolean {
-    this.bodySize = 0;
-    this.callId = 0;
-    this.status = 0;
-    this.errorText = "";
-    this.metadata = noMetadata;
-    let position = start;
-    while (position < end) {
-      const tag = bytes[position]!;
-      const known =
-        tag === 0x08 || tag === 0x10 || tag === 0x20
-          ? this.#readInteger(bytes, tag, position, end)
-          : tag === 0x1a || tag === 0x2a
-            ? this.#readBytes(bytes, tag, position, end)
-            : skipField(bytes, position, end);
-      if (known < 0) return false;
-      position = known;
-    }
-    return true;
-  }
-
-  #readInteger(bytes: Buffer, tag: number, position: number, end: number): number {
-    readVarint(bytes, position + 1, end, found);
-    const { value } = found;
-    if (value < 0 || (tag !== 0x08 && value > uint32Max)) return -1;
-    if (tag === 0x08) this.callId = value;
-    else if (tag === 0x10) this.status = value;
-    else this.bodySize = value;
-    return found.next;
-  }
-
-  #readBytes(bytes: Buffer, tag: number, position: number, end: number): number {
-    readVarint(bytes, position + 1, end, found);
-    const start = found.next;
-    const next = start + found.value;
-    if (found.value < 0 || next > end) return -1;
-    if (tag === 0x1a) {
-      this.errorText = bytes.toString("utf8", start, next);
-      return next;
-    }
-    const entry = readMetadataEntry(bytes, start, next);
-    if (entry === null) return -1;
-    this.metadata = [...this.metadata, entry];
-    return next;
-  }
-}
-
-/** The value is a copy: metadata may be kept. */
-function readMetadataEntry(bytes: Buffer, start: number, end: number): MetadataEntry | null {
-  let key = "";
-  let value: Uint8Array = noBytes;
-  let position = start;
-  while (position < end) {
-    const tag = bytes[position]!;
-    if (tag !== 0x0a && tag !== 0x12) {
-      position = skipField(bytes, position, end);
-      if (position < 0) return null;
-      continue;
-    }
-    readVarint(bytes, position + 1, end, found);
-    const next = found.next + found.value;
-    if (found.value < 0 || next > end) return null;
-    if (tag === 0x0a) key = bytes.toString("utf8", found.next, next);
-    else value = Buffer.from(bytes.subarray(found.next, next));
-    position = next;
-  }
-  return { key, value };
-}
+export * from "./frameHeaders.js";
 
 /** Metadata as fields with the tag `tag`; nothing for none, which is the rule. */
-function encodeMetadata(tag: number, metadata: Metadata): Buffer {
+function encodeEntries(tag: number, metadata: Metadata): Buffer {
   if (metadata.length === 0) return noBytes;
   const writer = new ByteWriter();
-  for (const { key, value } of metadata) {
-    writer.byte(tag).fork();
-    if (key !== "") writer.byte(0x0a).string(key);
-    if (value.length > 0) writer.byte(0x12).bytes(value);
-    writer.ldelim();
-  }
+  for (const { key, value } of metadata) writeEntry(writer, tag, key, value);
   return writer.view();
+}
+
+function encodeDetails(details: readonly ErrorDetail[]): Buffer {
+  if (details.length === 0) return noBytes;
+  const writer = new ByteWriter();
+  for (const { type, value } of details) writeEntry(writer, 0x3a, type, value);
+  return writer.view();
+}
+
+/** A field that holds a message of a string and bytes: `MetadataEntry`, `ErrorDetail`. */
+function writeEntry(writer: ByteWriter, tag: number, name: string, value: Uint8Array): void {
+  writer.byte(tag).fork();
+  if (name !== "") writer.byte(0x0a).string(name);
+  if (value.length > 0) writer.byte(0x12).bytes(value);
+  writer.ldelim();
 }
 
 /** Bytes of a varint field whose tag takes one byte; 0 when the value is 0 and so is left out. */
@@ -212,11 +45,6 @@ function fieldSize(value: number): number {
 
 function writeField(writer: ByteWriter, tag: number, value: number): void {
   if (value !== 0) writer.byte(tag).int64(value);
-}
-
-export interface FrameLimits {
-  readonly headerBytesMax: number;
-  readonly bodyBytesMax: number;
 }
 
 /**
@@ -238,7 +66,8 @@ export class RequestFramer<Req> {
   }
 
   /**
-   * Appends one request. With `callId` 0 it is one of revision 1.
+   * Appends one request. With `callId` 0 it is one of revision 1. `credit` is the window of a
+   * stream in bytes; 0 leaves it to the default.
    * @throws RpcError for a request that can't be encoded or is beyond a limit; the writer is then
    * as it was.
    */
@@ -249,10 +78,13 @@ export class RequestFramer<Req> {
     timeoutMs: number,
     metadata: Metadata,
     limits: FrameLimits,
+    flags = 0,
+    credit = 0,
   ): void {
     const start = writer.length;
-    const extra = encodeMetadata(0x32, metadata);
-    const fixed = this.#names.length + fieldSize(callId) + fieldSize(timeoutMs) + extra.length;
+    const extra = encodeEntries(0x32, metadata);
+    let fixed = this.#names.length + fieldSize(callId) + fieldSize(timeoutMs) + extra.length;
+    fixed += fieldSize(flags) + fieldSize(credit);
     const guessed = withLength(fixed + fieldSize(this.#argsSize));
     try {
       this.#codec.encode(request, writer.skip(guessed));
@@ -266,7 +98,10 @@ export class RequestFramer<Req> {
       writeField(writer, 0x18, argsSize);
       writeField(writer, 0x20, callId);
       writeField(writer, 0x28, timeoutMs);
-      writer.raw(extra).skip(argsSize);
+      writer.raw(extra);
+      writeField(writer, 0x38, flags);
+      writeField(writer, 0x40, credit);
+      writer.skip(argsSize);
     } catch (error) {
       writer.truncate(start);
       throw error;
@@ -295,9 +130,27 @@ export function tooLarge(what: Framed, bytes: number, bytesMax: number): RpcErro
 
 /** Appends the frame that cancels a call. */
 export function writeCancel(writer: ByteWriter, callId: number): void {
-  writer.uint32(fieldSize(callId) + fieldSize(cancelFlag));
+  writeControl(writer, callId, cancelFlag);
+}
+
+/** Appends the frame that grants a stream `credit` more bytes. */
+export function writeCredit(writer: ByteWriter, callId: number, credit: number): void {
+  writeControl(writer, callId, creditFlag, credit);
+}
+
+/** Appends an RpcHeader without names and arguments: a cancel, a grant, a ping, a pong. */
+export function writeControl(writer: ByteWriter, callId: number, flags: number, credit = 0): void {
+  writer.uint32(fieldSize(callId) + fieldSize(flags) + fieldSize(credit));
   writeField(writer, 0x20, callId);
-  writeField(writer, 0x38, cancelFlag);
+  writeField(writer, 0x38, flags);
+  writeField(writer, 0x40, credit);
+}
+
+/** Appends an RpcReplyHeader alone: the answer to a ping, a ping, a goaway. */
+export function writeReplyControl(writer: ByteWriter, callId: number, flags: number): void {
+  writer.byte(replyMark).uint32(fieldSize(callId) + fieldSize(flags));
+  writeField(writer, 0x08, callId);
+  writeField(writer, 0x30, flags);
 }
 
 /** Writes the framed replies of one method; the same way as `RequestFramer`. */
@@ -310,7 +163,8 @@ export class ReplyFramer {
   }
 
   /**
-   * Appends one reply with the status OK.
+   * Appends one reply with the status OK, or with `moreFlag` one message of a stream. Returns the
+   * size of the message.
    * @throws RpcError for a reply that can't be encoded or is beyond a limit; the writer is then as
    * it was.
    */
@@ -320,10 +174,11 @@ export class ReplyFramer {
     metadata: Metadata,
     reply: unknown,
     limits: FrameLimits,
-  ): void {
+    flags = 0,
+  ): number {
     const start = writer.length;
-    const extra = encodeMetadata(0x2a, metadata);
-    const fixed = fieldSize(callId) + extra.length;
+    const extra = encodeEntries(0x2a, metadata);
+    const fixed = fieldSize(callId) + extra.length + fieldSize(flags);
     const guessed = 1 + withLength(fixed + fieldSize(this.#replySize));
     try {
       this.#codec.encode(reply, writer.skip(guessed));
@@ -336,7 +191,10 @@ export class ReplyFramer {
       writer.truncate(start).byte(replyMark).uint32(headerSize);
       writeField(writer, 0x08, callId);
       writeField(writer, 0x20, replySize);
-      writer.raw(extra).skip(replySize);
+      writer.raw(extra);
+      writeField(writer, 0x30, flags);
+      writer.skip(replySize);
+      return replySize;
     } catch (error) {
       writer.truncate(start);
       throw error;
@@ -347,23 +205,41 @@ export class ReplyFramer {
 /** Characters of an error's text that travel; the rest is cut. */
 const errorTextLengthMax = 1024;
 
-/** Appends the reply of a call that failed. Metadata that would pass the limit is left out. */
-export function writeFailure(
+/** How a call ended, as far as it travels. */
+export interface Outcome {
+  readonly status: RpcStatus;
+  readonly errorText: string;
+  readonly metadata?: Metadata;
+  readonly details?: readonly ErrorDetail[];
+  readonly flags?: number;
+}
+
+/**
+ * Appends a reply that holds no message: how a call failed, or how a stream ended. Metadata that
+ * would pass the limit of a header is left out, and then details that would.
+ */
+export function writeStatus(
   writer: ByteWriter,
   callId: number,
-  status: RpcStatus,
-  errorText: string,
-  metadata: Metadata,
+  outcome: Outcome,
   limits: FrameLimits,
 ): void {
-  const text = Buffer.from(errorText.slice(0, errorTextLengthMax));
+  const { status, flags = 0 } = outcome;
+  const text = Buffer.from(outcome.errorText.slice(0, errorTextLengthMax));
   const textSize = text.length === 0 ? 0 : 1 + withLength(text.length);
-  const fixed = fieldSize(callId) + fieldSize(status) + textSize;
-  const encoded = encodeMetadata(0x2a, metadata);
-  const extra = fixed + encoded.length > limits.headerBytesMax ? noBytes : encoded;
-  writer.byte(replyMark).uint32(fixed + extra.length);
+  let size = fieldSize(callId) + fieldSize(status) + textSize + fieldSize(flags);
+  const details = ifFits(encodeDetails(outcome.details ?? noDetails), size, limits);
+  size += details.length;
+  const metadata = ifFits(encodeEntries(0x2a, outcome.metadata ?? noMetadata), size, limits);
+  writer.byte(replyMark).uint32(size + metadata.length);
   writeField(writer, 0x08, callId);
   writeField(writer, 0x10, status);
   if (text.length > 0) writer.byte(0x1a).bytes(text);
-  writer.raw(extra);
+  writer.raw(metadata);
+  writeField(writer, 0x30, flags);
+  writer.raw(details);
+}
+
+function ifFits(part: Buffer, size: number, limits: FrameLimits): Buffer {
+  return size + part.length > limits.headerBytesMax ? noBytes : part;
 }

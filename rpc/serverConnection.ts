@@ -4,7 +4,7 @@ import { ByteWriter } from "./byteWriter.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
 import { FrameReader, type FrameSink } from "./frameReader.js";
-import { cancelFlag, RequestHeader, tooLarge, writeFailure, type FrameLimits } from "./framing.js";
+import { cancelFlag, RequestHeader, tooLarge, writeStatus, type FrameLimits } from "./framing.js";
 import { LegacyReplies } from "./legacyReplies.js";
 import type { MethodTable, OfferedMethod } from "./methodTable.js";
 import { MprpcController, type CallOrigin } from "./mprpcController.js";
@@ -248,14 +248,12 @@ export class ServerConnection
 
   #writeFailure(call: ServerCall): void {
     const { controller } = call;
-    writeFailure(
-      this.#connection.open(),
-      call.callId,
-      controller.status,
-      controller.errorText(),
-      controller.replyMetadata,
-      this.#replyLimits,
-    );
+    const outcome = {
+      status: controller.status,
+      errorText: controller.errorText(),
+      metadata: controller.replyMetadata,
+    };
+    writeStatus(this.#connection.open(), call.callId, outcome, this.#replyLimits);
   }
 
   /** Answers a request that no handler will see. */
@@ -267,14 +265,8 @@ export class ServerConnection
       return;
     }
     this.#knowsRevision2 = true;
-    writeFailure(
-      this.#connection.open(),
-      callId,
-      error.status,
-      error.message,
-      [],
-      this.#replyLimits,
-    );
+    const outcome = { status: error.status, errorText: error.message };
+    writeStatus(this.#connection.open(), callId, outcome, this.#replyLimits);
   }
 
   #onLegacySent(call: ServerCall | null): void {

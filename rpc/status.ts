@@ -46,16 +46,33 @@ export function statusName(status: RpcStatus): RpcStatusName {
   return names[status] ?? "UNKNOWN";
 }
 
+/** One message of any type beside an error, for programs: see `detail` and `findDetail`. */
+export interface ErrorDetail {
+  /** Full name of the message's type: `shop.v1.OutOfStock`. */
+  readonly type: string;
+  /** The message, encoded. */
+  readonly value: Uint8Array;
+}
+
+export const noDetails: readonly ErrorDetail[] = Object.freeze([]);
+
+export interface RpcErrorOptions extends ErrorOptions {
+  readonly details?: readonly ErrorDetail[];
+}
+
 /** A call that did not end with OK. */
 export class RpcError extends Error {
   readonly status: RpcStatus;
   /** The status's name: stable, for programs to branch on. */
   readonly code: RpcStatusName;
+  /** What a handler says beyond the text; it travels to the caller as far as a header holds it. */
+  readonly details: readonly ErrorDetail[];
 
-  constructor(status: RpcStatus, message: string, options?: ErrorOptions) {
+  constructor(status: RpcStatus, message: string, options: RpcErrorOptions = {}) {
     super(message, options);
     this.name = "RpcError";
     this.status = status;
     this.code = statusName(status);
+    this.details = options.details ?? noDetails;
   }
 }

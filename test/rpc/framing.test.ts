@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { RpcReplyHeaderCodec, type RpcHeader } from "../../proto/index.js";
+import { RpcReplyHeaderCodec, type RpcHeader, type RpcReplyHeader } from "../../proto/index.js";
 import { ByteWriter, RpcError, RpcStatus, type Codec } from "../../rpc/index.js";
 import { FrameReader } from "../../rpc/frameReader.js";
 import {
@@ -10,7 +10,10 @@ import {
   RequestFramer,
   RequestHeader,
   writeCancel,
-  writeFailure,
+  writeControl,
+  writeCredit,
+  writeReplyControl,
+  writeStatus,
   type FrameHeader,
 } from "../../rpc/framing.js";
 import { LegacyReplyReader } from "../../rpc/legacyReplyReader.js";
@@ -70,13 +73,14 @@ const requests = (readerLimits = limits) =>
   collector(
     new RequestHeader(),
     false,
-    ({ serviceName, methodName, callId, timeoutMs, metadata, flags }) => ({
+    ({ serviceName, methodName, callId, timeoutMs, metadata, flags, credit }) => ({
       serviceName,
       methodName,
       callId,
       timeoutMs,
       metadata,
       flags,
+      credit,
     }),
     readerLimits,
   );
@@ -85,11 +89,13 @@ const replies = (readerLimits = limits) =>
   collector(
     new ReplyHeader(),
     true,
-    ({ callId: id, status, errorText, metadata: entries }) => ({
+    ({ callId: id, status, errorText, metadata: entries, flags, details: items }) => ({
       callId: id,
       status,
       errorText,
       metadata: entries,
+      flags,
+      details: items,
     }),
     readerLimits,
   );
@@ -103,6 +109,11 @@ const callId = fc.oneof(
   fc.integer({ min: 1, max: 5000 }),
   fc.integer({ min: 1, max: 2 ** 53 - 1 }),
 );
+const details = fc.array(
+  fc.record({ type: fc.string({ unit: "grapheme" }), value: fc.uint8Array() }),
+  { maxLength: 3 },
+);
+const uint32 = fc.oneof(fc.constant(0), fc.nat(31), fc.nat(0xffff_ffff));
 const body = fc.oneof(
   fc.uint8Array({ maxLength: 40 }),
   fc.integer({ min: 0, max: 40_000 }).map((size) => new Uint8Array(size).fill(size % 251)),
@@ -119,7 +130,7 @@ function* pieces(stream: Buffer, places: readonly number[]): Generator<Buffer> {
   yield stream.subarray(start);
 }
 
-function replyFrame(header: Parameters<typeof RpcReplyHeaderCodec.encode>[0], reply: Uint8Array) {
+function replyFrame(header: RpcReplyHeader.$Properties, reply: Uint8Array) {
   const encoded = new ByteWriter();
   RpcReplyHeaderCodec.encode({ ...header, reply_size: reply.length }, encoded);
   return new ByteWriter().byte(0).bytes(encoded.finish()).raw(reply).finish();
@@ -157,19 +168,21 @@ describe("requests", () => {
       fc.property(
         name,
         name,
-        fc.array(fc.tuple(callId, fc.nat(0xffff_ffff), metadata, body), { maxLength: 5 }),
+        fc.array(fc.tuple(callId, uint32, metadata, body, uint32, uint32), { maxLength: 5 }),
         (service, methodName, calls) => {
           const framer = new RequestFramer(method(service, methodName));
           const writer = new ByteWriter(1);
           const expected: Buffer[] = [];
-          for (const [id, timeoutMs, entries, args] of calls) {
-            framer.write(writer, args, id, timeoutMs, entries, limits);
+          for (const [id, timeoutMs, entries, args, flags, credit] of calls) {
+            framer.write(writer, args, id, timeoutMs, entries, limits, flags, credit);
             const header: RpcHeader.$Properties = {
               service_name: bytes(service),
               method_name: bytes(methodName),
               call_id: id,
               timeout_ms: timeoutMs,
               metadata: [...entries],
+              flags,
+              credit,
             };
             expected.push(frame(header, args));
           }
@@ -186,7 +199,8 @@ describe("requests", () => {
       callId: fc.oneof(fc.constant(0), callId),
       timeoutMs: fc.nat(0xffff_ffff),
       metadata,
-      flags: fc.nat(1),
+      flags: uint32,
+      credit: uint32,
       args: body,
     });
     fc.assert(
@@ -201,6 +215,7 @@ describe("requests", () => {
                 timeout_ms: timeoutMs,
                 metadata: rest.metadata,
                 flags: rest.flags,
+                credit: rest.credit,
               },
               args,
             ),
@@ -343,20 +358,54 @@ describe("requests", () => {
     writeCancel(writer, 300);
     expect(writer.finish()).toEqual(frame({ call_id: 300, flags: 1 }));
   });
+
+  test("frames without names and arguments are what protobuf writes", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.constant(0), callId), uint32, uint32, (id, flags, credit) => {
+        const writer = new ByteWriter();
+        writeControl(writer, id, flags, credit);
+        writeCredit(writer, id, credit);
+        const expected = [
+          frame({ call_id: id, flags, credit }),
+          frame({ call_id: id, flags: 8, credit }),
+        ];
+        expect(writer.finish()).toEqual(Buffer.concat(expected));
+      }),
+    );
+  });
+
+  test.each([
+    ["flags", "0638ffffffff1f"],
+    ["credit", "0640ffffffff1f"],
+  ])("garbage in a header ends it: %s beyond 32 bits", (_name, sent) => {
+    const { reader, garbage } = requests();
+    reader.push(hex(sent));
+    expect(garbage).toHaveLength(1);
+  });
 });
 
 describe("replies of revision 2", () => {
   test("written by hand they are what protobuf writes", () => {
     fc.assert(
-      fc.property(fc.array(fc.tuple(callId, metadata, body), { maxLength: 5 }), (sent) => {
+      fc.property(fc.array(fc.tuple(callId, metadata, body, uint32), { maxLength: 5 }), (sent) => {
         const framer = new ReplyFramer(raw);
         const writer = new ByteWriter(1);
         const expected: Buffer[] = [];
-        for (const [id, entries, reply] of sent) {
-          framer.write(writer, id, entries, reply, limits);
-          expected.push(replyFrame({ call_id: id, metadata: [...entries] }, reply));
+        for (const [id, entries, reply, flags] of sent) {
+          expect(framer.write(writer, id, entries, reply, limits, flags)).toBe(reply.length);
+          expected.push(replyFrame({ call_id: id, metadata: [...entries], flags }, reply));
         }
         expectBytes(writer.finish(), Buffer.concat(expected));
+      }),
+    );
+  });
+
+  test("frames without a message are what protobuf writes", () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.constant(0), callId), uint32, (id, flags) => {
+        const writer = new ByteWriter();
+        writeReplyControl(writer, id, flags);
+        expect(writer.finish()).toEqual(replyFrame({ call_id: id, flags }, new Uint8Array(0)));
       }),
     );
   });
@@ -368,19 +417,42 @@ describe("replies of revision 2", () => {
         fc.constantFrom(...Object.values(RpcStatus)),
         fc.string({ unit: "grapheme" }),
         metadata,
-        (id, status, errorText, entries) => {
+        details,
+        uint32,
+        (id, status, errorText, entries, items, flags) => {
           const writer = new ByteWriter();
-          writeFailure(writer, id, status, errorText, entries, limits);
+          const outcome = { status, errorText, metadata: entries, details: items, flags };
+          writeStatus(writer, id, outcome, limits);
           const header = {
             call_id: id,
             status,
             error_text: errorText,
             metadata: [...entries],
+            details: [...items],
+            flags,
           };
           expect(writer.finish()).toEqual(replyFrame(header, new Uint8Array(0)));
         },
       ),
     );
+  });
+
+  test.each([
+    ["metadata", 40, 20, { details: [{ type: "d" }], metadata: [] }],
+    ["details", 20, 40, { details: [], metadata: [{ key: "k" }] }],
+    ["both", 60, 60, { details: [], metadata: [] }],
+  ])("what would pass the limit of a header is left out: %s", (_name, entry, item, expected) => {
+    const writer = new ByteWriter();
+    const outcome = {
+      status: RpcStatus.NOT_FOUND,
+      errorText: "no",
+      metadata: [{ key: "k", value: new Uint8Array(entry) }],
+      details: [{ type: "d", value: new Uint8Array(item) }],
+    };
+    writeStatus(writer, 1, outcome, { headerBytesMax: 42, bodyBytesMax: 100 });
+    const { reader, frames } = replies();
+    reader.push(writer.finish());
+    expect(frames).toMatchObject([{ header: { errorText: "no", ...expected } }]);
   });
 
   test("however the stream is split, the same replies come out", () => {
@@ -389,13 +461,15 @@ describe("replies of revision 2", () => {
       status: fc.nat(20),
       errorText: fc.string({ unit: "grapheme" }),
       metadata,
+      flags: uint32,
+      details,
       body,
     });
     fc.assert(
       fc.property(fc.array(reply, { maxLength: 5 }), cuts, (sent, places) => {
         const stream = Buffer.concat(
-          sent.map(({ callId: id, status, errorText, metadata: entries, body: message }) =>
-            replyFrame({ call_id: id, status, error_text: errorText, metadata: entries }, message),
+          sent.map(({ callId: id, status, errorText, body: message, ...rest }) =>
+            replyFrame({ call_id: id, status, error_text: errorText, ...rest }, message),
           ),
         );
         const { reader, frames, garbage } = replies();
@@ -407,6 +481,10 @@ describe("replies of revision 2", () => {
               ...header,
               metadata: header.metadata.map(({ key, value }) => ({
                 key,
+                value: Buffer.from(value),
+              })),
+              details: header.details.map(({ type, value }) => ({
+                type,
                 value: Buffer.from(value),
               })),
             },
