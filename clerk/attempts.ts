@@ -9,7 +9,7 @@ import { LeaderTracker } from "./leaderTracker.js";
 import { errText, mayHaveExecuted, readVerdict, remedyFor } from "./outcome.js";
 import type { Schedule } from "./schedule.js";
 import type { Attempt, AttemptFailure, GetRequest, ServerNode, ServerReply } from "./serverNode.js";
-import { revision1ClientId, sessionClientId } from "./session.js";
+import { revision1ClientId, sessionIdBytes } from "./session.js";
 
 /** What becomes of a call when its attempts have come to something. */
 export interface AttemptOwner {
@@ -246,7 +246,7 @@ export class Attempts {
     call.ambiguous = true;
     // A late copy of this OpenSession must not bring back, empty, a session that was used and has
     // expired: late copies of that session's writes would be applied again.
-    if (call.operation === "open session") call.key = sessionClientId();
+    if (call.operation === "open session") call.key = this.environment.randomBytes(sessionIdBytes);
   }
 
   private remember(call: Call, failure: AttemptFailure): void {

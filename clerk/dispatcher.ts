@@ -39,7 +39,7 @@ export class Dispatcher {
       startOver: (call) => this.startOver(call),
       sessionExpired: (call) => this.sessionExpired(call),
     });
-    this.sessions = new WriteSessions(nodes, {
+    this.sessions = new WriteSessions(nodes, environment, {
       open: (call, expiries) => this.openSession(call, expiries),
       opened: () => this.pump(),
       refused: (error) => this.failWaitingWrites(error),

@@ -1,8 +1,10 @@
-import { randomBytes, randomInt } from "node:crypto";
+import { randomInt } from "node:crypto";
 import { replicated } from "../config/options.js";
 
 /** Of a revision-1 client: an id in decimal digits, as the original's clerk makes one. */
 const revision1IdDigits = 39;
+/** Of the id of a session that is opened. */
+export const sessionIdBytes = 16;
 
 /**
  * The ids of one client's writes, and which of them are finished: answered for good, or given up.
@@ -62,10 +64,6 @@ export class Session {
       this.unfinished++;
     }
   }
-}
-
-export function sessionClientId(): Uint8Array {
-  return randomBytes(16);
 }
 
 /** Never the same in two processes, unlike the original's (an unseeded generator). */

@@ -1,6 +1,7 @@
 import { Call } from "./call.js";
 import type { ServerNode } from "./serverNode.js";
-import { Session, sessionClientId } from "./session.js";
+import type { ClerkEnvironment } from "./environment.js";
+import { Session, sessionIdBytes } from "./session.js";
 
 /** What the sessions need of the dispatcher. */
 export interface SessionOwner {
@@ -20,6 +21,7 @@ const noBytes = new Uint8Array(0);
  */
 export class WriteSessions {
   private readonly nodes: readonly ServerNode[];
+  private readonly environment: ClerkEnvironment;
   private readonly owner: SessionOwner;
   private session: Session | null = null;
   private revision1: Session | null = null;
@@ -27,8 +29,9 @@ export class WriteSessions {
   /** Sessions that expired since a write last succeeded. */
   private expiries = 0;
 
-  constructor(nodes: readonly ServerNode[], owner: SessionOwner) {
+  constructor(nodes: readonly ServerNode[], environment: ClerkEnvironment, owner: SessionOwner) {
     this.nodes = nodes;
+    this.environment = environment;
     this.owner = owner;
   }
 
@@ -68,17 +71,23 @@ export class WriteSessions {
 
   /** A fresh client id each time: no copy of an old session's write can reach the new one. */
   private open(): void {
-    const call = new Call("open session", sessionClientId(), noBytes, Infinity, {
-      resolve: () => {
-        this.openingCall = null;
-        this.session = Session.opened(call.key);
-        this.owner.opened();
+    const call = new Call(
+      "open session",
+      this.environment.randomBytes(sessionIdBytes),
+      noBytes,
+      Infinity,
+      {
+        resolve: () => {
+          this.openingCall = null;
+          this.session = Session.opened(call.key);
+          this.owner.opened();
+        },
+        reject: (error) => {
+          this.openingCall = null;
+          this.owner.refused(error);
+        },
       },
-      reject: (error) => {
-        this.openingCall = null;
-        this.owner.refused(error);
-      },
-    });
+    );
     this.openingCall = call;
     this.owner.open(call, this.expiries);
   }

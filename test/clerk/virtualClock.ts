@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import type { ClerkEnvironment } from "../../clerk/environment.js";
 
 interface Timer {
@@ -28,6 +29,9 @@ export class VirtualClock implements ClerkEnvironment {
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed;
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
   }
+
+  /** Not seeded: clients of different clocks are different clients. */
+  readonly randomBytes = randomBytes;
 
   setTimer(ms: number, task: () => void): () => void {
     const timer = { at: this.time + ms, order: this.order++, task };

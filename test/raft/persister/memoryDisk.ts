@@ -85,6 +85,7 @@ export class MemoryDisk {
     return {
       makeDirectory: async () => {},
       lock: async (directory) => {
+        if (boot !== this.boots) throw systemError(errno("EIO"), "a dead process'", directory);
         if (this.locked.has(directory)) throw new StorageError("LOCKED", directory);
         this.locked.add(directory);
         return async () => {

@@ -39,6 +39,7 @@ export class Faults {
   private readonly clock: VirtualClock;
   private readonly trace: Trace;
   private readonly servers: readonly SimServer[];
+  private readonly clientPlaces: readonly number[];
   private readonly network: SimNetwork;
   private readonly prng: Prng;
   private readonly tuning: FaultTuning;
@@ -47,6 +48,7 @@ export class Faults {
   constructor(
     world: { readonly clock: VirtualClock; readonly trace: Trace },
     servers: readonly SimServer[],
+    clientPlaces: readonly number[],
     network: SimNetwork,
     prng: Prng,
     tuning: FaultTuning,
@@ -54,6 +56,7 @@ export class Faults {
     this.clock = world.clock;
     this.trace = world.trace;
     this.servers = servers;
+    this.clientPlaces = clientPlaces;
     this.network = network;
     this.prng = prng;
     this.tuning = tuning;
@@ -116,8 +119,10 @@ export class Faults {
     this.later(() => server.resume());
   }
 
+  /** Some clients stay with `group`: who else would see what an old leader answers? */
   private partition(group: ReadonlySet<number>): void {
-    this.network.split(group);
+    const clients = this.clientPlaces.filter(() => this.prng.chance(0.5));
+    this.network.split(new Set([...group, ...clients]));
     this.later(() => this.network.heal());
   }
 

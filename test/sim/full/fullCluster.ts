@@ -96,7 +96,14 @@ export class FullCluster {
       { length: tuning.client.clients },
       (_, at) => new SimClient(tuning.nodes + at, world, this.recorder, prng.fork()),
     );
-    this.faults = new Faults(world, this.servers, this.network, prng.fork(), tuning.faults);
+    this.faults = new Faults(
+      world,
+      this.servers,
+      this.clients.map((_, at) => tuning.nodes + at),
+      this.network,
+      prng.fork(),
+      tuning.faults,
+    );
     this.invariants.watch(this.servers);
   }
 

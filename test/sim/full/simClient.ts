@@ -32,6 +32,7 @@ export class SimClient {
       environment: {
         now: () => clock.now,
         random: prng.float,
+        randomBytes: (count) => Uint8Array.from({ length: count }, () => prng.int(0, 255)),
         setTimer: (ms, task) => clock.after(ms, task),
       },
       connect: ({ port }) => {
