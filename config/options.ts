@@ -26,7 +26,10 @@ export interface RpcOptions {
   readonly frameTimeoutMs: number;
   /** How long a peer may take nothing of a full output buffer before it is let go. */
   readonly slowReaderTimeoutMs: number;
+  /** From the attempt to connect to its success, the TLS handshake included. */
   readonly connectTimeoutMs: number;
+  /** How long a provider waits for a caller's TLS handshake. */
+  readonly tlsHandshakeTimeoutMs: number;
   /** Deadline of a call that names none. */
   readonly callTimeoutMs: number;
   /** Waits between attempts to connect: exponential with full jitter between these. */
@@ -45,6 +48,7 @@ export const rpcDefaults: RpcOptions = {
   frameTimeoutMs: 30_000,
   slowReaderTimeoutMs: 30_000,
   connectTimeoutMs: 2_000,
+  tlsHandshakeTimeoutMs: 5_000,
   callTimeoutMs: 30_000,
   backoffMsMin: 10,
   backoffMsMax: 1_000,
@@ -233,4 +237,6 @@ export const rpcLimits = {
   closeGraceMs: 5_000,
   /** Silence after which the kernel probes whether the other machine is still there. */
   tcpKeepAliveMs: 15_000,
+  /** Bytes of one file of TLS certificates or keys; all authorities of the web take a quarter. */
+  tlsFileBytesMax: 1 * MiB,
 } as const;

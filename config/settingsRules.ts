@@ -55,6 +55,7 @@ export const rpcRules: Rules<RpcOptions> = {
   frameTimeoutMs: waitMs,
   slowReaderTimeoutMs: waitMs,
   connectTimeoutMs: waitMs,
+  tlsHandshakeTimeoutMs: waitMs,
   callTimeoutMs: waitMs,
   backoffMsMin: waitMs,
   backoffMsMax: waitMs,

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { RpcOptions } from "../config/options.js";
 import { CallWindow } from "./callWindow.js";
 import type { ClientCall } from "./clientCall.js";
@@ -8,6 +9,7 @@ import { ReplyHeader, replyMark, tooLarge, writeCancel, type FrameLimits } from 
 import { LegacyReplyReader } from "./legacyReplyReader.js";
 import { RpcError, RpcStatus, statusFromNumber } from "./status.js";
 import { unavailable } from "./systemError.js";
+import { isTlsAlert } from "./tlsError.js";
 
 /** What a connection needs of its channel. */
 export interface ClientConnectionOwner {
@@ -117,7 +119,8 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
 
   onData(chunk: Buffer): void {
     if (this.#lost !== null || chunk.length === 0) return;
-    this.#revision ??= chunk[0] === replyMark ? 2 : 1;
+    this.#revision ??= this.#revisionOf(chunk);
+    if (this.#lost !== null) return;
     if (this.#revision === 2) this.#frames.push(chunk);
     else this.#onLegacyData(chunk);
     if (this.hasRoom) this.#owner.onRoom();
@@ -163,6 +166,16 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
     this.destroy(new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} sent garbage: ${reason}`));
   }
 
+  /** What the first bytes of the first reply tell. */
+  #revisionOf(chunk: Buffer): 1 | 2 {
+    if (chunk[0] === replyMark) return 2;
+    if (isTlsAlert(chunk)) {
+      const text = `${this.#address} speaks TLS, and this channel does not`;
+      this.destroy(new RpcError(RpcStatus.UNAVAILABLE, text));
+    }
+    return 1;
+  }
+
   #onLegacyData(chunk: Buffer): void {
     if (this.#window.count === 0) {
       this.onGarbage("a reply that nobody asked for");
@@ -189,7 +202,15 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
   }
 
   #closedError(): RpcError {
-    return new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} closed the connection`);
+    const hint = this.#everReplied ? "" : this.#unheardHint();
+    return new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} closed the connection${hint}`);
+  }
+
+  /** Why a server may hang up before it has said anything. */
+  #unheardHint(): string {
+    return this.#connection.socket instanceof TLSSocket
+      ? " without a reply: it may want another certificate"
+      : " without a reply: it may speak only TLS";
   }
 
   #lose(error: RpcError): void {

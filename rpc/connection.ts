@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import { rpcLimits, type RpcOptions } from "../config/options.js";
 import type { ByteWriter } from "./byteWriter.js";
 import { borrowWriter, returnWriter } from "./outputPool.js";
@@ -37,6 +38,8 @@ export class Connection {
   #slicesBytes = 0;
   /** The kernel has not taken all of the last write. */
   #busy = false;
+  /** Holds the last write, if it went out as a whole and the socket is not done with it. */
+  #written: ByteWriter | null = null;
   #slowTimer: NodeJS.Timeout | null = null;
   #full = false;
   #closing = false;
@@ -114,13 +117,13 @@ export class Connection {
 
   /**
    * Ends with RST: to the original's clerk the one clean failure. Unsent output is lost. `error` is
-   * what `onClosed` will tell.
+   * what `onClosed` will tell. A TLS socket can't send one, and none of those clerks speaks TLS.
    */
   reset(error: Error | null = null): void {
     if (this.#closed || this.socket.destroyed) return;
     this.#error ??= error;
     // Behind a FIN there is no reset: the system refuses it, and Node then never closes the socket.
-    if (this.socket.writableEnded) this.socket.destroy();
+    if (this.socket.writableEnded || this.socket instanceof TLSSocket) this.socket.destroy();
     else this.socket.resetAndDestroy();
   }
 
@@ -149,9 +152,9 @@ export class Connection {
     }
     this.socket.write(writer.view(), this.#onWritten);
     // With nothing waiting in the socket the kernel has copied it all, and the memory is free again.
-    // Otherwise the writer is left to the socket, and both go when that is done.
+    // Otherwise, and with TLS always, it is the socket's until that calls back.
     if (this.socket.writableLength === 0) returnWriter(writer);
-    else this.#becomeBusy();
+    else this.#becomeBusy(writer);
   }
 
   /** A large output goes in parts, so that a slow peer can be told from one that is stuck. */
@@ -168,18 +171,23 @@ export class Connection {
     const slice = this.#slices.pop();
     if (slice === undefined) return;
     this.#slicesBytes -= slice.length;
-    this.#becomeBusy();
+    this.#becomeBusy(null);
     this.socket.write(slice, this.#onWritten);
   }
 
-  #becomeBusy(): void {
+  #becomeBusy(written: ByteWriter | null): void {
     this.#busy = true;
+    this.#written = written;
     this.#watchSlowReader(true);
   }
 
-  readonly #onWritten = (): void => {
+  readonly #onWritten = (error?: Error | null): void => {
+    // A socket that failed closes; its memory is left to the collector.
+    if (error) return;
     if (!this.#busy || this.socket.writableLength > 0 || this.#closed) return;
     this.#busy = false;
+    if (this.#written !== null) returnWriter(this.#written);
+    this.#written = null;
     this.#watchSlowReader(false);
     if (this.#slices.length > 0) this.#writeSlice();
     else this.#writeGathered();
@@ -218,6 +226,7 @@ export class Connection {
   }
 
   #dropOutput(): void {
+    this.#written = null;
     if (this.#writer !== null) returnWriter(this.#writer);
     this.#writer = null;
     this.#slices = [];

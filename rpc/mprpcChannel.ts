@@ -1,15 +1,16 @@
-import { connect, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { rpcDefaults, type RpcOptions } from "../config/options.js";
 import { Backoff } from "./backoff.js";
 import { ClientCall, type CallKind, type ClientCallOwner } from "./clientCall.js";
 import { ClientConnection, type ClientConnectionOwner } from "./clientConnection.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
+import { Dialer, type DialOwner } from "./dial.js";
 import { Fifo } from "./fifo.js";
 import { RequestFramer } from "./framing.js";
 import type { MprpcController } from "./mprpcController.js";
 import type { MethodDescriptor, RpcChannel } from "./service.js";
 import { RpcError, RpcStatus } from "./status.js";
-import { unavailable } from "./systemError.js";
+import type { ClientTlsOptions } from "./tlsOptions.js";
 
 export interface MprpcChannelOptions extends Partial<RpcOptions> {
   /** A name or an address. */
@@ -17,6 +18,8 @@ export interface MprpcChannelOptions extends Partial<RpcOptions> {
   readonly port: number;
   /** Lets the process end while no call is running. Default: the connection keeps it alive. */
   readonly unrefWhenIdle?: boolean;
+  /** Speaks TLS, and talks to no server whose certificate it can't verify. Default: plain TCP. */
+  readonly tls?: ClientTlsOptions;
 }
 
 /**
@@ -52,6 +55,11 @@ export class MprpcChannel implements RpcChannel {
   #abandonedWaiting = 0;
   readonly #deadlines = new DeadlineTimer((now) => this.#expireCalls(now));
   readonly #connectionOwner: ClientConnectionOwner;
+  readonly #dialer: Dialer;
+  readonly #dialOwner: DialOwner = {
+    onConnected: (socket) => this.#onConnected(socket),
+    onConnectFailed: (error) => this.#onConnectFailed(error),
+  };
   readonly #callOwner: ClientCallOwner = { onAbandoned: (call) => this.#onAbandoned(call) };
   #connection: ClientConnection | null = null;
   /** A socket on its way to being a connection. */
@@ -62,7 +70,7 @@ export class MprpcChannel implements RpcChannel {
 
   /** @throws RangeError for a port that is none. */
   constructor(options: MprpcChannelOptions) {
-    const { host, port, unrefWhenIdle = false, ...limits } = options;
+    const { host, port, unrefWhenIdle = false, tls, ...limits } = options;
     // Later it would be thrown by the first call, and a call never throws.
     if (!Number.isInteger(port) || port < 1 || port > 65_535) {
       throw new RangeError(`${port} is no port`);
@@ -72,6 +80,7 @@ export class MprpcChannel implements RpcChannel {
     this.#unrefWhenIdle = unrefWhenIdle;
     this.#options = { ...rpcDefaults, ...limits };
     this.#backoff = new Backoff(this.#options.backoffMsMin, this.#options.backoffMsMax);
+    this.#dialer = new Dialer(host, port, this.#options.connectTimeoutMs, tls);
     this.#connectionOwner = {
       options: this.#options,
       address: this.#address,
@@ -223,28 +232,7 @@ export class MprpcChannel implements RpcChannel {
   }
 
   #connect(): void {
-    const socket = connect({ host: this.host, port: this.port });
-    this.#socket = socket;
-    const { connectTimeoutMs } = this.#options;
-    const timer = setTimeout(() => {
-      socket.destroy(new Error(`no answer within ${connectTimeoutMs} ms`));
-    }, connectTimeoutMs);
-    let failure: Error | null = null;
-    const onError = (error: Error): void => {
-      failure ??= error;
-    };
-    const onClose = (): void => {
-      clearTimeout(timer);
-      this.#onConnectFailed(unavailable(`connecting to ${this.#address}`, failure ?? "closed"));
-    };
-    socket.on("error", onError);
-    socket.on("close", onClose);
-    socket.once("connect", () => {
-      clearTimeout(timer);
-      socket.off("error", onError);
-      socket.off("close", onClose);
-      this.#onConnected(socket);
-    });
+    this.#socket = this.#dialer.dial(this.#dialOwner);
   }
 
   #onConnected(socket: Socket): void {

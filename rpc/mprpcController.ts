@@ -1,3 +1,4 @@
+import type { PeerIdentity } from "./peerIdentity.js";
 import { RpcError, RpcStatus, statusName } from "./status.js";
 
 /** A key (lower-case ASCII) and its value, carried beside a call. */
@@ -25,6 +26,8 @@ export interface CallOrigin {
   readonly revision: 1 | 2;
   /** Address and port of the caller, for people to read. */
   readonly peer: string;
+  /** The caller by its certificate; undefined without TLS, or where it showed none. */
+  readonly identity?: PeerIdentity | undefined;
 }
 
 /** Whoever runs the call that a controller belongs to, and can end it early. */

@@ -8,10 +8,14 @@ import {
 } from "./serverConnection.js";
 import type { RpcService } from "./service.js";
 import { unavailable } from "./systemError.js";
+import { TlsAcceptor } from "./tlsAcceptor.js";
+import type { ServerTlsOptions } from "./tlsOptions.js";
 
 export interface RpcProviderOptions extends Partial<RpcOptions> {
   /** Told of handlers that failed, and of callers that broke the rules. Never of ordinary calls. */
   readonly onError?: (error: Error, context: ServerErrorContext) => void;
+  /** Speaks TLS, and only that. Default: plain TCP. */
+  readonly tls?: ServerTlsOptions;
 }
 
 export interface Address {
@@ -28,14 +32,17 @@ export class RpcProvider {
   readonly #onError: (error: Error, context: ServerErrorContext) => void;
   readonly #methods = new MethodTable();
   readonly #connections = new Set<ServerConnection>();
+  readonly #tls: TlsAcceptor | null;
   #server: Server | null = null;
   #closing: Promise<void> | null = null;
   #onEmpty: () => void = () => {};
 
+  /** @throws Error for TLS credentials that can't be read or don't fit together. */
   constructor(options: RpcProviderOptions = {}) {
-    const { onError = () => {}, ...limits } = options;
+    const { onError = () => {}, tls, ...limits } = options;
     this.#options = { ...rpcDefaults, ...limits };
     this.#onError = onError;
+    this.#tls = tls === undefined ? null : this.#tlsAcceptor(tls);
   }
 
   /** How many callers are connected. */
@@ -73,6 +80,15 @@ export class RpcProvider {
   }
 
   /**
+   * Takes the TLS credentials of now for connections to come; those that are there stay. Without it
+   * files that have changed are seen at the next connection; with it, what is wrong with them.
+   * @throws Error when they are no good; the old ones then stay in use.
+   */
+  reloadTls(): void {
+    this.#tls?.reload();
+  }
+
+  /**
    * Accepts no more connections and calls, waits up to `graceMs` for those in flight to be answered
    * and closes. Repeating it changes nothing.
    */
@@ -87,6 +103,7 @@ export class RpcProvider {
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
+    this.#tls?.destroyHandshakes();
     for (const connection of this.#connections) connection.end();
     const timer = setTimeout(() => {
       for (const connection of this.#connections) connection.reset();
@@ -97,13 +114,30 @@ export class RpcProvider {
   }
 
   #accept(socket: Socket): void {
-    if (this.#closing !== null || this.#connections.size >= this.#options.connectionsMax) {
+    const connections = this.#connections.size + (this.#tls?.handshakes ?? 0);
+    if (this.#closing !== null || connections >= this.#options.connectionsMax) {
       // Without a listener an error of the dying socket would end the process.
       socket.on("error", () => {});
       socket.resetAndDestroy();
-      return;
+    } else if (this.#tls === null) {
+      this.#serve(socket);
+    } else {
+      this.#tls.accept(socket);
     }
+  }
+
+  #serve(socket: Socket): void {
     this.#connections.add(new ServerConnection(socket, this.#connectionOwner));
+  }
+
+  #tlsAcceptor(tls: ServerTlsOptions): TlsAcceptor {
+    return new TlsAcceptor(tls, this.#options.tlsHandshakeTimeoutMs, {
+      onSecure: (socket) => {
+        if (this.#closing === null) this.#serve(socket);
+        else socket.destroy();
+      },
+      onError: (error, peer) => this.#onError(error, { peer, method: "" }),
+    });
   }
 
   get #connectionOwner(): ServerConnectionOwner {

@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { TLSSocket } from "node:tls";
 import type { RpcOptions } from "../config/options.js";
 import { ByteWriter } from "./byteWriter.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
@@ -9,8 +10,10 @@ import { LegacyReplies } from "./legacyReplies.js";
 import type { MethodTable, OfferedMethod } from "./methodTable.js";
 import { MprpcController, type CallOrigin } from "./mprpcController.js";
 import { ServerCall, ServerCalls, type ServerCallOwner } from "./serverCall.js";
+import { peerIdentity } from "./peerIdentity.js";
 import { RpcError, RpcStatus } from "./status.js";
 import { isSystemError } from "./systemError.js";
+import { isTlsHello } from "./tlsError.js";
 
 /** Where an error of the serving side happened; for logs. */
 export interface ServerErrorContext {
@@ -47,6 +50,8 @@ export class ServerConnection
   readonly #origins: Readonly<Record<1 | 2, CallOrigin>>;
   /** The caller has shown that it knows revision 2, and so that it can take a FIN. */
   #knowsRevision2 = false;
+  /** Something has arrived. */
+  #heard = false;
   #pauses = 0;
   #ending = false;
   #frameTimer: NodeJS.Timeout | null = null;
@@ -57,9 +62,10 @@ export class ServerConnection
     this.#owner = owner;
     const { options } = owner;
     this.#peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    const identity = socket instanceof TLSSocket ? peerIdentity(socket) : undefined;
     this.#origins = {
-      1: { revision: 1, peer: this.#peer },
-      2: { revision: 2, peer: this.#peer },
+      1: { revision: 1, peer: this.#peer, identity },
+      2: { revision: 2, peer: this.#peer, identity },
     };
     this.#replyLimits = {
       headerBytesMax: options.headerBytesMax,
@@ -87,9 +93,15 @@ export class ServerConnection
 
   onData(chunk: Buffer): void {
     this.#now = 0;
+    if (!this.#heard) this.#onFirstData(chunk);
     this.#reader.push(chunk);
     if (this.#pauses !== 0) this.#connection.socket.pause();
     if (this.#frameTimer === null && this.#reader.midFrame) this.#watchFrame();
+  }
+
+  #onFirstData(chunk: Buffer): void {
+    this.#heard = true;
+    if (isTlsHello(chunk)) this.onGarbage("a caller speaks TLS, and this port does not");
   }
 
   /**

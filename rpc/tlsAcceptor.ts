@@ -1,0 +1,124 @@
+import type { Socket } from "node:net";
+import { createServer, type Server, type TLSSocket } from "node:tls";
+import { isSystemError } from "./systemError.js";
+import { tlsErrorText } from "./tlsError.js";
+import type { TlsCredentials } from "./tlsFiles.js";
+import { MadeOfCredentials, tlsMinVersionDefault, type ServerTlsOptions } from "./tlsOptions.js";
+
+/** Whom an acceptor works for. */
+export interface TlsAcceptorOwner {
+  onSecure(socket: TLSSocket): void;
+  /** A handshake failed, with the `peer` named, or new credentials are no good. */
+  onError(error: Error, peer: string): void;
+}
+
+/**
+ * The serving side of TLS handshakes. Each goes by the credentials of the moment at which its
+ * connection arrived; what was established before is not touched by new ones.
+ */
+export class TlsAcceptor {
+  readonly #owner: TlsAcceptorOwner;
+  readonly #server: MadeOfCredentials<Server>;
+  /** Connections whose handshake is under way, by the two ends of each. */
+  readonly #handshakes = new Map<string, Socket>();
+  /** So that credentials that stay bad are not told of with every connection. */
+  #lastReloadError = "";
+
+  /** @throws Error when the options or the credentials are no good. */
+  constructor(options: ServerTlsOptions, handshakeTimeoutMs: number, owner: TlsAcceptorOwner) {
+    this.#owner = owner;
+    this.#server = new MadeOfCredentials(options.credentials, (credentials) =>
+      this.#makeServer(options, credentials, handshakeTimeoutMs),
+    );
+    this.#server.refresh();
+  }
+
+  /** How many handshakes are under way. */
+  get handshakes(): number {
+    return this.#handshakes.size;
+  }
+
+  accept(socket: Socket): void {
+    const ends = endsOf(socket);
+    socket.on("error", () => {});
+    if (ends === null) {
+      socket.destroy();
+      return;
+    }
+    this.#handshakes.set(ends, socket);
+    socket.on("close", () => this.#forget(ends, socket));
+    // A server that does not listen: connections are handed to it, after the provider's limits.
+    this.#refreshed().emit("connection", socket);
+  }
+
+  /** @throws Error when the credentials of now are no good; the old ones then stay in use. */
+  reload(): void {
+    this.#server.refresh();
+    this.#lastReloadError = "";
+  }
+
+  destroyHandshakes(): void {
+    for (const socket of this.#handshakes.values()) socket.destroy();
+  }
+
+  #refreshed(): Server {
+    try {
+      this.reload();
+    } catch (error) {
+      const text = error instanceof Error ? tlsErrorText(error) : String(error);
+      if (text !== this.#lastReloadError) {
+        this.#lastReloadError = text;
+        this.#owner.onError(new Error(`new TLS credentials: ${text}`, { cause: error }), "");
+      }
+    }
+    return this.#server.current!;
+  }
+
+  #makeServer(options: ServerTlsOptions, credentials: TlsCredentials, timeoutMs: number): Server {
+    const { requestCert = false, rejectUnauthorized = true } = options;
+    if (credentials.cert === undefined || credentials.key === undefined) {
+      throw new Error("the TLS credentials of a provider need cert and key");
+    }
+    // With Node's own list of authorities whoever owns a web site could come in.
+    if (requestCert && rejectUnauthorized && credentials.ca === undefined) {
+      throw new Error("requestCert needs credentials.ca, the authority of the callers");
+    }
+    const server = createServer({
+      ...credentials,
+      requestCert,
+      rejectUnauthorized,
+      minVersion: options.minVersion ?? tlsMinVersionDefault,
+      handshakeTimeout: timeoutMs,
+    });
+    server.on("secureConnection", (socket) => this.#onSecure(socket));
+    server.on("tlsClientError", (error, socket) => this.#onFailed(error, socket));
+    return server;
+  }
+
+  #onSecure(socket: TLSSocket): void {
+    const ends = endsOf(socket);
+    if (ends !== null) this.#handshakes.delete(ends);
+    this.#owner.onSecure(socket);
+  }
+
+  #onFailed(error: Error, socket: TLSSocket): void {
+    const peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    // After a timeout Node leaves it open.
+    socket.destroy();
+    // Peers come and go; only what one did wrong is worth a word.
+    if (isSystemError(error) || Reflect.get(error, "code") === "ECONNRESET") return;
+    const text = `the TLS handshake failed: ${tlsErrorText(error)}`;
+    this.#owner.onError(new Error(text, { cause: error }), peer);
+  }
+
+  #forget(ends: string, socket: Socket): void {
+    if (this.#handshakes.get(ends) === socket) this.#handshakes.delete(ends);
+  }
+}
+
+/** Both ends of a connection, which no two of the same time share; null when it is gone already. */
+function endsOf(socket: Socket): string | null {
+  const { localAddress, localPort, remoteAddress, remotePort } = socket;
+  if (remoteAddress === undefined || localAddress === undefined) return null;
+  return `${localAddress} ${localPort} ${remoteAddress} ${remotePort}`;
+}
