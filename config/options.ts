@@ -68,11 +68,23 @@ export interface RaftOptions {
   readonly inflightBytesMax: number;
   /** Bytes proposed and not yet committed; further proposals are refused. */
   readonly uncommittedBytesMax: number;
+  /**
+   * How a read is made linearizable. "readIndex": a majority confirms, after the read came, that
+   * this node leads; no clock matters. "lease": a majority's answer to a heartbeat confirms the
+   * reads of the following `electionTimeoutMsMin / (1 + leaseClockDriftPpmMax / 1e6)`. That is
+   * right only while the nodes' clocks keep to that bound and never stand still while their process
+   * runs on or its machine sleeps. All nodes of a cluster must be set alike.
+   */
+  readonly readMode: "readIndex" | "lease";
+  /** By how much the rates of two nodes' clocks may differ, in millionths. */
+  readonly leaseClockDriftPpmMax: number;
   /** Deadline of one AppendEntries or RequestVote. */
   readonly peerCallTimeoutMs: number;
   readonly snapshotChunkBytes: number;
-  /** Deadline of one snapshot chunk; the last one includes the installation. */
+  /** Deadline of one snapshot chunk on its way, but for the last. */
   readonly snapshotChunkTimeoutMs: number;
+  /** Deadline of the last chunk: the follower syncs the whole snapshot and resets its log. */
+  readonly snapshotInstallTimeoutMs: number;
   /** A partly received snapshot whose leader went silent is dropped after this. */
   readonly snapshotReceiveTimeoutMs: number;
   /** Entries and bytes that wait between Raft and the state machine. */
@@ -90,9 +102,13 @@ export const raftDefaults: RaftOptions = {
   // What a leader encodes in one turn for a follower that comes back; more stalls its heartbeats.
   inflightBytesMax: 4 * MiB,
   uncommittedBytesMax: 64 * MiB,
+  readMode: "readIndex",
+  // Twenty times what the kernel's slewing (500 ppm) may do to two clocks.
+  leaseClockDriftPpmMax: 20_000,
   peerCallTimeoutMs: 1_000,
   snapshotChunkBytes: 256 * KiB,
-  snapshotChunkTimeoutMs: 30_000,
+  snapshotChunkTimeoutMs: 10_000,
+  snapshotInstallTimeoutMs: 120_000,
   snapshotReceiveTimeoutMs: 60_000,
   applyEntriesMax: 8192,
   applyBytesMax: 16 * MiB,

@@ -3,7 +3,7 @@ import { silentLogger, type Logger } from "../config/logger.js";
 import { kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
 import { ApplyChan } from "../raft/applyChan.js";
 import type { CommandMsg, SnapshotMsg } from "../raft/applyMsg.js";
-import { entryOverheadBytes, type SoftState } from "../raft/core/index.js";
+import { entryOverheadBytes, type LeaseRead, type SoftState } from "../raft/core/index.js";
 import { realEnvironment, type RaftEnvironment } from "../raft/environment.js";
 import type { Persister, SnapshotReader } from "../raft/persister/persister.js";
 import { Raft } from "../raft/raft.js";
@@ -173,16 +173,32 @@ export class KvServer implements RpcService {
   private Get(args: GetArgs, controller: MprpcController, done: Done): void {
     const wrong = checkKey(args.Key, this.options.keyBytesMax);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    const lease = this.raft.leaseRead();
+    if (lease === null) this.readByRound(args.Key, done);
+    else this.whenApplied(lease.index, () => this.readUnderLease(lease, args.Key, done));
+  }
+
+  private readByRound(key: Uint8Array, done: Done): void {
     this.raft.readIndex((index) => {
       if (index < 0) this.answerWrongLeader(done);
-      else if (index <= this.lastApplied) this.answerGet(args.Key, done);
-      else this.reads.push({ index, serve: () => this.answerGet(args.Key, done) });
+      else this.whenApplied(index, () => this.answerGet(this.machine.data.peek(key), done));
     });
   }
 
-  private answerGet(key: Uint8Array, done: Done): void {
-    // A view is enough: the reply is encoded before `done` returns.
+  /** The lease is looked at after the value: the process may have been stopped before it. */
+  private readUnderLease(lease: LeaseRead, key: Uint8Array, done: Done): void {
     const value = this.machine.data.peek(key);
+    if (this.raft.leaseHolds(lease)) this.answerGet(value, done);
+    else this.readByRound(key, done);
+  }
+
+  private whenApplied(index: number, serve: () => void): void {
+    if (index <= this.lastApplied) serve();
+    else this.reads.push({ index, serve });
+  }
+
+  /** A view of the value is enough: the reply is encoded before `done` returns. */
+  private answerGet(value: Uint8Array | undefined, done: Done): void {
     const err = value === undefined ? Err.noKey : Err.ok;
     done({ Err: errBytes(err), Value: value ?? empty, LeaderHint: 0 });
   }

@@ -2,7 +2,13 @@ import { raftDefaults, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { ApplyChan } from "./applyChan.js";
 import type { SnapshotMsg } from "./applyMsg.js";
-import { RaftCore, type FollowerStatus, type Ready, type Reply } from "./core/index.js";
+import {
+  RaftCore,
+  type FollowerStatus,
+  type LeaseRead,
+  type Ready,
+  type Reply,
+} from "./core/index.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -209,6 +215,20 @@ export class Raft {
     this.schedule();
   }
 
+  /**
+   * A linearizable read without a round of messages: see `RaftOptions.readMode`. Null when this node
+   * holds no lease: use `readIndex` then. Read the state machine once it has applied `index`, and
+   * use what was read only if `leaseHolds` says so after that.
+   */
+  leaseRead(): LeaseRead | null {
+    return this.state === "running" ? this.core.leaseRead(this.environment.now()) : null;
+  }
+
+  /** Whether what was read since `leaseRead` gave `read` was the newest there is. */
+  leaseHolds(read: LeaseRead): boolean {
+    return this.state === "running" && this.core.leaseHolds(read, this.environment.now());
+  }
+
   /** Hands leadership to `target`, or to the follower that is furthest along. */
   transferLeadership(target = -1): boolean {
     if (this.state !== "running") return false;
@@ -289,6 +309,9 @@ export class Raft {
     const { term, from } = request;
     this.input((core) => core.snapshotChunk(term, from));
     if (term < this.core.term) return this.chunkReply(false, 0);
+    // The answer to the last chunk was lost, or the log came from elsewhere: all of it is here.
+    if (this.core.log.hasDurably(request.lastIncludedIndex))
+      return this.chunkReply(true, request.totalSize);
     const result = await this.snapshots.receive(request);
     if (!result.complete) return this.chunkReply(result.stored, result.nextOffset);
     const meta = { index: request.lastIncludedIndex, term: request.lastIncludedTerm };

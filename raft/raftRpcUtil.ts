@@ -75,9 +75,10 @@ export class RaftRpcUtil implements RaftPeer {
     request: InstallSnapshot,
     done: (reply: InstallSnapshotReply | null) => void,
   ): void {
+    const { snapshotChunkTimeoutMs, snapshotInstallTimeoutMs } = this.options;
     this.channel.callMethod(
       raftRpcMethods.InstallSnapshot,
-      this.controller(this.options.snapshotChunkTimeoutMs),
+      this.controller(request.done ? snapshotInstallTimeoutMs : snapshotChunkTimeoutMs),
       toSnapshotRequest(request),
       (reply) => done(reply === null ? null : fromSnapshotResponse(reply)),
     );

@@ -10,6 +10,10 @@ export interface CoreOptions {
   readonly inflightMax: number;
   readonly inflightBytesMax: number;
   readonly uncommittedBytesMax: number;
+  /** "lease": `RaftCore.leaseRead` gives reads, and votes are refused as a lease needs it. */
+  readonly readMode: "readIndex" | "lease";
+  /** By how much the rates of two nodes' clocks may differ, in millionths. */
+  readonly leaseClockDriftPpmMax: number;
   /** The command of the entry with which a leader opens its term. */
   readonly noop: Uint8Array;
   /** Uniform in [0, 1); the core's only randomness. */

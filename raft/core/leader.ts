@@ -1,4 +1,5 @@
 import type { CoreOptions } from "./coreOptions.js";
+import { leaseMs } from "./lease.js";
 import { Progress } from "./progress.js";
 import { quorumValue } from "./quorum.js";
 import { entryBytes, type RaftLog } from "./raftLog.js";
@@ -39,6 +40,8 @@ export class Leader {
   private uncommittedBytes = 0;
   private transferTo = -1;
   private transferUntil = 0;
+  /** Another node was told to campaign, and may do so at any time in this term. */
+  private leaseIsForfeit = false;
 
   constructor(id: number, term: number, options: CoreOptions, log: RaftLog, now: number) {
     this.id = id;
@@ -104,8 +107,19 @@ export class Leader {
   }
 
   /** The moment since which a majority, this node among it, is known to have followed. */
-  quorumAckedSince(now: number): number {
+  private quorumAckedSince(now: number): number {
     return this.quorumOf(now, (follower) => follower.ackedSentAt);
+  }
+
+  /**
+   * Whether at `now` no newer leader can exist (thesis §6.4.1), and all that older ones committed
+   * is known to be. CheckQuorum and the refusal of votes that it comes with make this hold; a
+   * transfer of leadership sets them aside, so it ends the lease.
+   */
+  holdsLease(now: number): boolean {
+    if (this.leaseIsForfeit || this.transferTo !== -1) return false;
+    if (this.log.commitIndex < this.termStartIndex) return false;
+    return now - this.quorumAckedSince(now) < leaseMs(this.options);
   }
 
   /** Writes whatever is due to each follower into `outbox`. */
@@ -187,6 +201,7 @@ export class Leader {
     const target = this.byId.get(this.transferTo);
     if (target === undefined || target.matchIndex !== this.log.lastIndex) return -1;
     this.transferTo = -2;
+    this.leaseIsForfeit = true;
     return target.id;
   }
 

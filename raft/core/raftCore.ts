@@ -2,6 +2,7 @@ import { Campaign } from "./campaign.js";
 import type { CoreOptions, CoreStart, ProposeResult } from "./coreOptions.js";
 import { appendToLog } from "./follower.js";
 import { invariant } from "./invariant.js";
+import type { LeaseRead } from "./lease.js";
 import { Leader, type FollowerStatus } from "./leader.js";
 import { Outbox } from "./outbox.js";
 import { RaftLog } from "./raftLog.js";
@@ -48,7 +49,7 @@ export class RaftCore {
   private leader: Leader | null = null;
   private campaign: Campaign | null = null;
   private electionAt = 0;
-  /** When a leader of this term was last heard; a vote is refused for a while after it. */
+  /** When a leader was last heard; a vote is refused for a while after it. */
   private leaderHeardAt = -Infinity;
   /** Pre-votes left that follow each other quickly, because the leader's process is gone. */
   private hurriedPreVotes = 0;
@@ -72,6 +73,8 @@ export class RaftCore {
     this.now = now;
     this.reported = this.softState();
     this.reportedCommit = this.log.commitIndex;
+    // What it answered before it was restarted may uphold a leader's lease.
+    if (options.readMode === "lease" && this.currentTerm > 0) this.leaderHeardAt = now;
     this.resetElectionTimer();
     if (options.clusterSize === 1) this.electionAt = now;
   }
@@ -124,6 +127,20 @@ export class RaftCore {
   /** Asks for a linearizable read: the round that a `ReadState` will name, or 0 off the leader. */
   requestRead(): number {
     return this.leader?.joinRead() ?? 0;
+  }
+
+  /**
+   * A linearizable read without a round (thesis §6.4.1), at `now` of the clock that `tick` gets; null
+   * when this node holds no lease. The value counts only if `leaseHolds` is true after it was read:
+   * between the two the process may have stood still while others elected a leader.
+   */
+  leaseRead(now: number): LeaseRead | null {
+    const read = { index: this.log.commitIndex, term: this.currentTerm };
+    return this.options.readMode === "lease" && this.leaseHolds(read, now) ? read : null;
+  }
+
+  leaseHolds({ term }: LeaseRead, now: number): boolean {
+    return this.leader !== null && this.currentTerm === term && this.leader.holdsLease(now);
   }
 
   /**
@@ -242,9 +259,12 @@ export class RaftCore {
    * waiting for the election timeout would be idle; a pre-vote disturbs nobody, and a majority must
    * agree that the leader is gone. Those who notice later than this node refuse at first, so it is
    * asked anew a few times.
+   *
+   * With lease reads nothing happens: where no process listens any more, one may still be reading.
    */
   peerDown(peer: number): void {
     if (this.leader !== null || peer !== this.leaderId) return;
+    if (this.options.readMode === "lease") return;
     this.leaderHeardAt = -Infinity;
     this.leaderId = -1;
     this.hurriedPreVotes = hurriedPreVotesMax;
@@ -433,12 +453,13 @@ export class RaftCore {
     return true;
   }
 
-  /** Thesis §4.2.3: a node that hears from a leader lets nobody else start an election. */
+  /**
+   * Thesis §4.2.3: a node that hears from a leader lets nobody else start an election. Also when it
+   * has learned of a newer term meanwhile: the leader of the older one may hold a lease by its word.
+   */
   private get hasLiveLeader(): boolean {
     if (this.leader !== null) return true;
-    return (
-      this.leaderId !== -1 && this.now - this.leaderHeardAt < this.options.electionTimeoutMsMin
-    );
+    return this.now - this.leaderHeardAt < this.options.electionTimeoutMsMin;
   }
 
   private decidePreVote(request: RequestVote): boolean {

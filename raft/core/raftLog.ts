@@ -71,6 +71,11 @@ export class RaftLog {
     return this.durable;
   }
 
+  /** Whether everything up to `index` is committed, and on this node's disk. */
+  hasDurably(index: number): boolean {
+    return index <= this.commit && index <= this.durable;
+  }
+
   /** The term of the entry at `index`, or -1 when it is compacted or does not exist. */
   term(index: number): number {
     if (index === this.first - 1) return this.termBefore;

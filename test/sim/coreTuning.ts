@@ -45,6 +45,8 @@ export interface NodeTuning {
   readonly inflightMax: number;
   readonly inflightBytesMax: number;
   readonly uncommittedBytesMax: number;
+  readonly readMode: "readIndex" | "lease";
+  readonly leaseClockDriftPpmMax: number;
   /** Clocks run at 1 plus or minus this. */
   readonly clockDriftMax: number;
   /** Inputs of one turn: how long the node may gather them before it acts. */
@@ -116,6 +118,9 @@ function drawNode(prng: Prng): NodeTuning {
   const heartbeatMs = prng.pick([10, 25, 50]);
   const beatsPerTimeout = prng.pick([2, 4, 12]);
   const electionTimeoutMsMin = heartbeatMs * beatsPerTimeout;
+  // Safety rests on no clock but for lease reads; leaders last only where heartbeats outrun the
+  // timeouts.
+  const clockDriftMax = prng.pick([0, 0.01, 0.1, beatsPerTimeout > 4 ? 0.5 : 0.1]);
   return {
     heartbeatMs,
     electionTimeoutMsMin,
@@ -125,8 +130,10 @@ function drawNode(prng: Prng): NodeTuning {
     inflightMax: prng.pick([2, 8, 64]),
     inflightBytesMax: prng.pick([100, 1000, 100_000]),
     uncommittedBytesMax: prng.pick([100, 10_000, 1_000_000]),
-    // Safety rests on no clock; leaders last only where heartbeats outrun the timeouts.
-    clockDriftMax: prng.pick([0, 0.01, 0.1, beatsPerTimeout > 4 ? 0.5 : 0.1]),
+    readMode: prng.pick(["readIndex", "lease"]),
+    // The bound is as tight as it may be: the fastest clock against the slowest.
+    leaseClockDriftPpmMax: 1_000_000 * ((1 + clockDriftMax) / (1 - clockDriftMax) - 1),
+    clockDriftMax,
     turnMsMax: prng.pick([1, 5]),
     promptTurnChance: prng.pick([0, 0.8, 1]),
     timerLateMsMax: prng.pick([0, 1, 15]),

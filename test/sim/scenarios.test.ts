@@ -21,6 +21,8 @@ const tuning: Omit<CoreTuning, "clusterSize"> = {
     inflightMax: 64,
     inflightBytesMax: 1_000_000,
     uncommittedBytesMax: 1_000_000,
+    readMode: "readIndex",
+    leaseClockDriftPpmMax: 0,
     clockDriftMax: 0.01,
     turnMsMax: 1,
     promptTurnChance: 0.5,

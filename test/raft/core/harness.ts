@@ -51,6 +51,8 @@ export class TestNode {
         inflightMax: 64,
         inflightBytesMax: 1_000_000,
         uncommittedBytesMax: 1_000_000,
+        readMode: "readIndex",
+        leaseClockDriftPpmMax: 0,
         noop: new Uint8Array(0),
         random: () => 0,
         ...options,
