@@ -1,4 +1,3 @@
-import type { CoreOptions } from "../../../raft/core/index.js";
 import { bytes } from "../core/harness.js";
 import { ScriptCluster } from "./scriptCluster.js";
 import { entriesText, place } from "./wording.js";
