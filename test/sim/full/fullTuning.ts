@@ -89,6 +89,7 @@ function drawRaft(prng: Prng): Partial<RaftOptions> {
     peerCallTimeoutMs: prng.pick([100, 300, 1_000]),
     snapshotChunkBytes: prng.pick([300, 2_000, 262_144]),
     snapshotChunkTimeoutMs: prng.pick([300, 2_000]),
+    snapshotInstallTimeoutMs: prng.pick([1_000, 5_000]),
     snapshotReceiveTimeoutMs: prng.pick([1_000, 5_000]),
     applyEntriesMax: prng.pick([1, 10, 8_192]),
   };
