@@ -153,8 +153,8 @@ export const storageTuningDefaults: StorageTuning = {
   writeInlineBytesMax: 1 * MiB,
   syncInlineEntriesMax: 8,
   syncInlineBytesMax: 64 * KiB,
-  syncInlineMsMax: 1,
-  syncRetryBatches: 1_000,
+  syncInlineMsMax: 2,
+  syncRetryBatches: 500,
   snapshotBufferBytes: 256 * KiB,
   snapshotSyncBytes: 8 * MiB,
 };

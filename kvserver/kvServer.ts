@@ -2,7 +2,7 @@ import { kvDefaults, raftDefaults, type KvOptions, type RaftOptions } from "../c
 import { silentLogger, type Logger } from "../config/logger.js";
 import { kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
 import { ApplyChan } from "../raft/applyChan.js";
-import type { CommandMsg, SnapshotMsg } from "../raft/applyMsg.js";
+import type { ApplyMsg, CommandMsg, SnapshotMsg } from "../raft/applyMsg.js";
 import { entryOverheadBytes, type LeaseRead, type SoftState } from "../raft/core/index.js";
 import { realEnvironment, type RaftEnvironment } from "../raft/environment.js";
 import type { Persister, SnapshotReader } from "../raft/persister/persister.js";
@@ -95,7 +95,9 @@ export class KvServer implements RpcService {
   /** Recovers from `persister` and takes part in the cluster. `peers[me]` is null. */
   start(peers: readonly (RaftPeer | null)[], me: number, persister: Persister): void {
     this.persister = persister;
-    this.applying = this.applyAll().catch((error: unknown) => this.onFailure(error as Error));
+    this.applying = this.applyChan
+      .consume((batch) => this.apply(batch))
+      .catch((error: unknown) => this.onFailure(error as Error));
     this.raft.init(peers, me, persister, this.applyChan);
   }
 
@@ -278,16 +280,14 @@ export class KvServer implements RpcService {
     else this.waitApplyCh.loseAll();
   }
 
-  private async applyAll(): Promise<void> {
-    for (;;) {
-      const batch = await this.applyChan.popBatch();
-      if (batch === null) return;
-      for (const message of batch) {
-        if (message.commandValid) this.applyCommand(message);
-        else await this.installSnapshot(message);
-      }
-      this.serveReads();
+  /** Commands at once; what follows a snapshot waits until that is installed. */
+  private apply(batch: readonly ApplyMsg[], from = 0): void | Promise<void> {
+    for (let i = from; i < batch.length; i++) {
+      const message = batch[i]!;
+      if (message.commandValid) this.applyCommand(message);
+      else return this.installSnapshot(message).then(() => this.apply(batch, i + 1));
     }
+    this.serveReads();
   }
 
   private applyCommand({ command, commandIndex, commandTerm }: CommandMsg): void {

@@ -5,6 +5,9 @@ export interface ApplyChanLimits {
   readonly applyBytesMax: number;
 }
 
+/** Takes messages; a promise holds back those that follow until it resolves. */
+export type ApplyConsumer = (batch: readonly ApplyMsg[]) => void | Promise<void>;
+
 /**
  * The bounded queue between Raft and the state machine (the original's LockQueue). KvServer creates
  * it and passes it to `Raft.init`; Raft stops pushing while it is full, for what is not pushed yet
@@ -17,6 +20,9 @@ export class ApplyChan {
   private messages: ApplyMsg[] = [];
   private bytes = 0;
   private waiting: ((batch: ApplyMsg[] | null) => void) | null = null;
+  private consumer: ApplyConsumer | null = null;
+  private consuming = false;
+  private ended: { resolve: () => void; reject: (error: unknown) => void } | null = null;
   private wantsRoom = false;
   private closed = false;
 
@@ -46,6 +52,7 @@ export class ApplyChan {
    * Wakes the consumer. Apart from `push`, so that a producer with many messages wakes it once.
    */
   flush(): void {
+    if (this.consumer !== null) this.deliver(this.consumer);
     if (this.waiting === null || this.messages.length === 0) return;
     const resolve = this.waiting;
     this.waiting = null;
@@ -59,6 +66,20 @@ export class ApplyChan {
     return new Promise((resolve) => {
       this.waiting = resolve;
     });
+  }
+
+  /**
+   * Hands every batch to `consumer` as soon as it is there, in the producer's own turn, so that a
+   * reply goes out with the turn that committed its entry. Resolves after `close`; rejects with
+   * what `consumer` threw, and then nothing more is handed over. Instead of `popBatch`.
+   */
+  consume(consumer: ApplyConsumer): Promise<void> {
+    const ended = new Promise<void>((resolve, reject) => {
+      this.ended = { resolve, reject };
+    });
+    this.consumer = consumer;
+    this.flush();
+    return ended;
   }
 
   /** Messages one by one, for a consumer that need not be fast. */
@@ -77,6 +98,34 @@ export class ApplyChan {
     this.bytes = 0;
     this.waiting?.(null);
     this.waiting = null;
+    if (!this.consuming) this.ended?.resolve();
+  }
+
+  private deliver(consumer: ApplyConsumer): void {
+    if (this.consuming) return;
+    this.consuming = true;
+    try {
+      while (this.messages.length > 0) {
+        const later = consumer(this.take());
+        if (later === undefined) continue;
+        later.then(
+          () => this.goOn(consumer),
+          (error: unknown) => this.ended?.reject(error),
+        );
+        return;
+      }
+    } catch (error) {
+      this.ended?.reject(error);
+      return;
+    }
+    this.consuming = false;
+    if (this.closed) this.ended?.resolve();
+  }
+
+  private goOn(consumer: ApplyConsumer): void {
+    this.consuming = false;
+    if (this.closed) this.ended?.resolve();
+    else this.deliver(consumer);
   }
 
   private take(): ApplyMsg[] {

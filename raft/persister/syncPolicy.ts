@@ -25,6 +25,8 @@ export interface SyncPolicyOptions {
 
 /** Weight of the newest batch in the averages. */
 const NEWEST = 1 / 8;
+/** One stall of the disk counts as this many times the limit, so that it takes several to flip. */
+const STALL_MAX = 4;
 
 export class AdaptiveSync implements SyncPolicy {
   private readonly options: SyncPolicyOptions;
@@ -53,8 +55,9 @@ export class AdaptiveSync implements SyncPolicy {
   observe(entries: number, ms: number): void {
     this.entries += (entries - this.entries) * NEWEST;
     if (!this.waiting) return;
-    this.ms += (ms - this.ms) * NEWEST;
-    if (this.ms <= this.options.syncInlineMsMax) return;
+    const { syncInlineMsMax } = this.options;
+    this.ms += (Math.min(ms, STALL_MAX * syncInlineMsMax) - this.ms) * NEWEST;
+    if (this.ms <= syncInlineMsMax) return;
     this.ms = 0;
     this.pause = this.options.syncRetryBatches;
   }

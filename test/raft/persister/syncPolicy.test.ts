@@ -41,3 +41,10 @@ test("waits for a slow disk now and then, to see whether it still is slow", () =
   feed(policy, syncRetryBatches, 1, 0.2);
   expect(feed(policy, 100, 1, 0.2)).toBe(100);
 });
+
+test("goes on waiting after a single stall", () => {
+  const policy = new AdaptiveSync(storageTuningDefaults);
+  feed(policy, 100, 1, 0.3);
+  feed(policy, 1, 1, 50);
+  expect(feed(policy, 100, 1, 0.3)).toBe(100);
+});
