@@ -1,6 +1,6 @@
 import { kvServerRpcMethods, type raftKVRpcProctoc } from "../proto/index.js";
 import { MprpcController } from "../rpc/mprpcController.js";
-import type { MethodDescriptor, RpcChannel } from "../rpc/service.js";
+import type { MethodDescriptor, UnaryChannel } from "../rpc/service.js";
 import type {
   Attempt,
   AttemptDone,
@@ -13,7 +13,7 @@ import type {
 } from "./serverNode.js";
 
 /** What is needed of an `MprpcChannel`. */
-export interface ServerChannel extends RpcChannel {
+export interface ServerChannel extends UnaryChannel {
   /** What the node speaks; undefined until its first reply, and again after each loss. */
   readonly revision: 1 | 2 | undefined;
   close(): void;

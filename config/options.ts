@@ -22,6 +22,10 @@ export interface RpcOptions {
   readonly callsQueuedMax: number;
   /** Bytes written to a connection and not yet taken by the kernel; a provider stops reading. */
   readonly outputBytesMax: number;
+  /** Streams open on one connection; further ones fail. In a channel each is a call in flight. */
+  readonly streamsMax: number;
+  /** Bytes of one stream that a server may send ahead of what the caller has taken; up to 2^31-1. */
+  readonly streamWindowBytes: number;
   /** From the first byte of a request to its last. */
   readonly frameTimeoutMs: number;
   /** How long a peer may take nothing of a full output buffer before it is let go. */
@@ -45,6 +49,8 @@ export const rpcDefaults: RpcOptions = {
   callsInFlightMax: 1024,
   callsQueuedMax: 65_536,
   outputBytesMax: 16 * MiB,
+  streamsMax: 512,
+  streamWindowBytes: 64 * KiB,
   frameTimeoutMs: 30_000,
   slowReaderTimeoutMs: 30_000,
   connectTimeoutMs: 2_000,
@@ -241,6 +247,10 @@ export const rpcLimits = {
   turnTasksMax: 16_384,
   /** Bytes of one write to a socket of revision 2; while the peer is slow, each must be taken. */
   socketWriteBytesMax: 1 * MiB,
+  /** Bytes not yet taken by the kernel at which streams wait, so that replies needn't behind them. */
+  streamOutputBytesMax: 1 * MiB,
+  /** Messages of one stream after which the others, and the sockets, get their share. */
+  streamMessagesPerTurn: 64,
   /** Bytes of an output buffer to begin with. */
   outputBufferBytes: 64 * KiB,
   /** Bytes of output buffers kept for the next turn, of all connections together. */

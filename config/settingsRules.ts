@@ -52,6 +52,8 @@ export const rpcRules: Rules<RpcOptions> = {
   callsInFlightMax: count,
   callsQueuedMax: count,
   outputBytesMax: bytes,
+  streamsMax: count,
+  streamWindowBytes: bytes,
   frameTimeoutMs: waitMs,
   slowReaderTimeoutMs: waitMs,
   connectTimeoutMs: waitMs,

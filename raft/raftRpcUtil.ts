@@ -2,7 +2,7 @@ import { raftDefaults, rpcDefaults, type RaftOptions, type RpcOptions } from "..
 import { raftRpcMethods } from "../proto/index.js";
 import { MprpcChannel } from "../rpc/mprpcChannel.js";
 import { MprpcController } from "../rpc/mprpcController.js";
-import type { RpcChannel } from "../rpc/service.js";
+import type { UnaryChannel } from "../rpc/service.js";
 import type { RpcError } from "../rpc/status.js";
 import type {
   AppendEntries,
@@ -29,7 +29,7 @@ export interface RaftRpcUtilOptions {
 }
 
 /** What is needed of an `MprpcChannel`. */
-export interface PeerChannel extends RpcChannel {
+export interface PeerChannel extends UnaryChannel {
   onConnectionLost: (error: RpcError) => void;
   onConnectFailed: (error: RpcError) => void;
   connectNow(): void;

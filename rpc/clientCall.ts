@@ -1,7 +1,8 @@
 import type { MprpcController } from "./mprpcController.js";
+import type { ClientStream } from "./clientStream.js";
 import type { RequestFramer } from "./framing.js";
 import type { Codec } from "./service.js";
-import { RpcStatus } from "./status.js";
+import { noDetails, RpcStatus, type ErrorDetail } from "./status.js";
 import { throwLater, turn } from "./turn.js";
 
 /** What a call needs of the channel that it was made on. */
@@ -27,8 +28,10 @@ export class ClientCall {
   readonly kind: CallKind;
   readonly controller: MprpcController;
   readonly request: unknown;
-  /** By the clock of `performance.now`. */
-  readonly deadline: number;
+  /** By the clock of `performance.now`; Infinity for a stream without one that has begun. */
+  deadline: number;
+  /** What only a streaming call has. */
+  readonly stream: ClientStream | null;
   /** 0 until it was given a place in a connection's window. */
   id = 0;
   /** `Connection.flushes` when its request was put into the output. */
@@ -45,7 +48,9 @@ export class ClientCall {
     request: unknown,
     done: Done,
     deadline: number,
+    stream: ClientStream | null = null,
   ) {
+    this.stream = stream;
     this.#owner = owner;
     this.kind = kind;
     this.controller = controller;
@@ -68,10 +73,16 @@ export class ClientCall {
   }
 
   /** Ends the call without one. `done` is called later: the caller may be about to go on. */
-  fail(reason: string, status: RpcStatus, notSent: boolean, cause?: unknown): void {
+  fail(
+    reason: string,
+    status: RpcStatus,
+    notSent: boolean,
+    cause?: unknown,
+    details: readonly ErrorDetail[] = noDetails,
+  ): void {
     if (this.#ended) return;
     this.#end();
-    this.controller.setFailed(reason, status, cause);
+    this.controller.setFailed(reason, status, cause, details);
     this.controller.notSent = notSent;
     turn.work(() => this.#tell(null));
   }

@@ -3,10 +3,25 @@ import { TLSSocket } from "node:tls";
 import type { RpcOptions } from "../config/options.js";
 import { CallWindow } from "./callWindow.js";
 import type { ClientCall } from "./clientCall.js";
+import type { ClientStreamOwner } from "./clientStream.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import { FrameReader, type FrameSink } from "./frameReader.js";
-import { ReplyHeader, replyMark, tooLarge, writeCancel, type FrameLimits } from "./framing.js";
+import {
+  moreFlag,
+  notifyFlag,
+  pongFlag,
+  ReplyHeader,
+  replyMark,
+  replyPingFlag,
+  tooLarge,
+  writeCancel,
+  writeControl,
+  writeCredit,
+  type FrameLimits,
+  type RequestFramer,
+} from "./framing.js";
 import { LegacyReplyReader } from "./legacyReplyReader.js";
+import type { MprpcController } from "./mprpcController.js";
 import { RpcError, RpcStatus, statusFromNumber } from "./status.js";
 import { unavailable } from "./systemError.js";
 import { isTlsAlert } from "./tlsError.js";
@@ -24,6 +39,8 @@ export interface ClientConnectionOwner {
 
 /** Longest deadline that fits into a header, in ms; longer ones are cut to it. */
 const timeoutMsMax = 0xffff_ffff;
+/** The `call_id` of one-way calls. No server looks for it: nothing else ever names such a call. */
+const notifyId = 1;
 
 /**
  * One established connection to a server. Which revision it speaks shows in the first byte of its
@@ -32,7 +49,9 @@ const timeoutMsMax = 0xffff_ffff;
  *     unknown ── 0x00 ──► revision 2: a window of calls, answered in any order
  *        └── other byte ► revision 1: one call out; when it ends without a reply, so does all this
  */
-export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader> {
+export class ClientConnection
+  implements ConnectionOwner, FrameSink<ReplyHeader>, ClientStreamOwner
+{
   readonly #owner: ClientConnectionOwner;
   readonly #connection: Connection;
   readonly #window: CallWindow;
@@ -41,6 +60,8 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
   readonly #requestLimits: FrameLimits;
   #revision: 1 | 2 | undefined = undefined;
   #everReplied = false;
+  /** How many of the calls in the window are streams. */
+  #streams = 0;
   #lost: RpcError | null = null;
 
   constructor(socket: Socket, owner: ClientConnectionOwner) {
@@ -76,9 +97,19 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
 
   /** Sends a call; only when `hasRoom`. A request that can't be written fails its call. */
   send(call: ClientCall, now: number): void {
-    const { controller } = call;
+    const { controller, stream } = call;
     const legacy = this.#revision === 1;
-    const timeoutMs = Math.min(Math.max(1, Math.ceil(call.deadline - now)), timeoutMsMax);
+    if (stream !== null) {
+      const refusal = this.#streamRefusal();
+      if (refusal !== null) {
+        failWithError(call, refusal);
+        return;
+      }
+      stream.begin(call, this);
+      this.#streams++;
+      if (this.#revision === 2) call.deadline = stream.deadline;
+    }
+    const timeoutMs = wireTimeout(stream === null ? call.deadline : stream.deadline, now);
     this.#window.add(call);
     try {
       call.kind.framer.write(
@@ -88,18 +119,47 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
         legacy ? 0 : timeoutMs,
         legacy ? [] : controller.metadata,
         this.#requestLimits,
+        0,
+        stream === null ? 0 : stream.window,
       );
       call.sentInFlush = this.#connection.flushes;
     } catch (error) {
-      this.#window.remove(call);
+      this.#remove(call);
       failWithError(call, error);
     }
+  }
+
+  /** Why no stream can be started, or null. */
+  #streamRefusal(): RpcError | null {
+    if (this.#revision === 1) return noStreams();
+    const { streamsMax } = this.#owner.options;
+    if (this.#streams < streamsMax) return null;
+    const text = `${streamsMax} streams are open to ${this.#address} already`;
+    return new RpcError(RpcStatus.RESOURCE_EXHAUSTED, text);
+  }
+
+  /** The call is no longer out. */
+  #remove(call: ClientCall): void {
+    this.#window.remove(call);
+    if (call.stream !== null) this.#streams--;
+  }
+
+  /** Sends a one-way call. Only when the server is known to speak revision 2 and `hasRoom`. */
+  notify(framer: RequestFramer<unknown>, controller: MprpcController, request: unknown): void {
+    const writer = this.#connection.open();
+    const { metadata } = controller;
+    const timeoutMs = Math.min(Math.ceil(controller.timeoutMs), timeoutMsMax);
+    framer.write(writer, request, notifyId, timeoutMs, metadata, this.#requestLimits, notifyFlag);
+  }
+
+  grant(call: ClientCall, bytes: number): void {
+    if (this.#window.find(call.id) === call) writeCredit(this.#connection.open(), call.id, bytes);
   }
 
   /** The call ended before its reply came. */
   abandon(call: ClientCall, cancel: boolean): void {
     if (this.#window.find(call.id) !== call) return;
-    this.#window.remove(call);
+    this.#remove(call);
     if (this.#revision === 2) {
       if (cancel) writeCancel(this.#connection.open(), call.id);
       return;
@@ -119,7 +179,7 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
 
   onData(chunk: Buffer): void {
     if (this.#lost !== null || chunk.length === 0) return;
-    this.#revision ??= this.#revisionOf(chunk);
+    if (this.#revision === undefined) this.#onRevision(this.#revisionOf(chunk));
     if (this.#lost !== null) return;
     if (this.#revision === 2) this.#frames.push(chunk);
     else this.#onLegacyData(chunk);
@@ -143,23 +203,67 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
   onFrame(header: ReplyHeader, body: Buffer): void {
     this.#everReplied = true;
     const call = this.#window.find(header.callId);
-    // A call that ended, by its deadline or its caller: nobody waits for this.
-    if (call === null) return;
-    this.#window.remove(call);
+    if (call === null) {
+      // Otherwise the reply to a call that ended, by its deadline or its caller.
+      if (header.callId === 0) this.#onControl(header);
+      return;
+    }
+    if (call.stream !== null || (header.flags & moreFlag) !== 0) {
+      this.#onStreamFrame(call, header, body);
+      return;
+    }
+    this.#remove(call);
     call.controller.replyMetadata = header.metadata;
     if (header.status === RpcStatus.OK) complete(call, body);
-    else call.fail(header.errorText, statusFromNumber(header.status), false);
+    else failAsTold(call, header);
+  }
+
+  /** A frame that concerns the connection. */
+  #onControl({ flags }: ReplyHeader): void {
+    if ((flags & replyPingFlag) !== 0) writeControl(this.#connection.open(), 0, pongFlag);
+  }
+
+  #onStreamFrame(call: ClientCall, header: ReplyHeader, body: Buffer): void {
+    const { stream } = call;
+    if ((header.flags & moreFlag) !== 0) {
+      const problem = stream === null ? manyReplies() : stream.receive(call, header, body);
+      if (problem !== null) this.#giveUp(call, problem);
+      return;
+    }
+    this.#remove(call);
+    stream?.finish(call, header);
+    if (header.status !== RpcStatus.OK) failAsTold(call, header);
+    else if (body.length > 0) failWithError(call, noStream(), false);
+    else call.succeed(null);
+  }
+
+  /** The server does with this call what it may not: let it stop. */
+  #giveUp(call: ClientCall, error: RpcError): void {
+    if (call.ended) return;
+    this.#remove(call);
+    writeCancel(this.#connection.open(), call.id);
+    failWithError(call, error, false);
+  }
+
+  #onRevision(revision: 1 | 2): void {
+    this.#revision = revision;
+    if (revision === 1) return;
+    // A stream that named no deadline had one until here: a server of the original may be silent.
+    this.#window.forEach((call) => {
+      if (call.stream !== null) call.deadline = call.stream.deadline;
+    });
   }
 
   onOversized(header: ReplyHeader): void {
     const call = this.#window.find(header.callId);
     if (call === null) return;
-    this.#window.remove(call);
-    failWithError(
-      call,
-      tooLarge("reply", header.bodySize, this.#owner.options.replyBytesMax),
-      false,
-    );
+    const error = tooLarge("reply", header.bodySize, this.#owner.options.replyBytesMax);
+    if ((header.flags & moreFlag) !== 0) {
+      this.#giveUp(call, error);
+      return;
+    }
+    this.#remove(call);
+    failWithError(call, error, false);
   }
 
   onGarbage(reason: string): void {
@@ -192,8 +296,9 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
   #onLegacyReply(reply: Buffer): void {
     this.#everReplied = true;
     this.#window.forEach((call) => {
-      this.#window.remove(call);
-      complete(call, reply);
+      this.#remove(call);
+      if (call.stream === null) complete(call, reply);
+      else failWithError(call, noStreams(), false);
     });
   }
 
@@ -219,7 +324,7 @@ export class ClientConnection implements ConnectionOwner, FrameSink<ReplyHeader>
     this.#frames.stop();
     const { flushes } = this.#connection;
     this.#window.forEach((call) => {
-      this.#window.remove(call);
+      this.#remove(call);
       const notSent = call.sentInFlush === flushes;
       call.fail(error.message, error.status, notSent, error);
     });
@@ -237,6 +342,27 @@ function complete(call: ClientCall, body: Buffer): void {
     return;
   }
   call.succeed(response);
+}
+
+function wireTimeout(deadline: number, now: number): number {
+  return deadline === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(deadline - now)), timeoutMsMax);
+}
+
+/** Ends the call with the status that its server gave it. */
+function failAsTold(call: ClientCall, { status, errorText, details }: ReplyHeader): void {
+  call.fail(errorText, statusFromNumber(status), false, undefined, details);
+}
+
+function noStreams(): RpcError {
+  return new RpcError(RpcStatus.UNIMPLEMENTED, "the server speaks revision 1, without streams");
+}
+
+function manyReplies(): RpcError {
+  return new RpcError(RpcStatus.INTERNAL, "the server answered a unary call with a stream");
+}
+
+function noStream(): RpcError {
+  return new RpcError(RpcStatus.INTERNAL, "the server answered a streaming call with one message");
 }
 
 function failWithError(call: ClientCall, error: unknown, notSent = true): void {

@@ -1,5 +1,5 @@
 import { MessageReader } from "./messageReader.js";
-import type { Codec } from "./service.js";
+import type { NamedCodec } from "./service.js";
 import { RpcError, RpcStatus } from "./status.js";
 
 /** A message class as pbjs generates it. */
@@ -37,8 +37,9 @@ export function defineCodec<T, Init>(
   message: MessageClass<T, Init>,
   fullName: string,
   fields: readonly CheckedField[],
-): Codec<T, Init> {
+): NamedCodec<T, Init> {
   return {
+    fullName,
     encode(value, writer) {
       try {
         message.encode(value, writer);

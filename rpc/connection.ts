@@ -42,6 +42,9 @@ export class Connection {
   #written: ByteWriter | null = null;
   #slowTimer: NodeJS.Timeout | null = null;
   #full = false;
+  /** Waits for the output to fall to `#roomBytes`. */
+  #onRoom: (() => void) | null = null;
+  #roomBytes = 0;
   #closing = false;
   #closed = false;
   #error: Error | null = null;
@@ -83,6 +86,12 @@ export class Connection {
   /** Bytes that the kernel has not taken yet. */
   get outputBytes(): number {
     return this.socket.writableLength + this.#slicesBytes + (this.#writer?.length ?? 0);
+  }
+
+  /** Calls `onRoom` once, when no more than `bytes` of output wait. Only the last one is kept. */
+  whenRoom(bytes: number, onRoom: () => void): void {
+    this.#roomBytes = bytes;
+    this.#onRoom = onRoom;
   }
 
   /** Where to append output of this turn. Not to be kept beyond the current call. */
@@ -203,9 +212,17 @@ export class Connection {
     const bytes = this.outputBytes;
     // Half-way down only, so that the owner does not stop and go with every write.
     const full = this.#full ? bytes > this.#outputBytesMax / 2 : bytes > this.#outputBytesMax;
-    if (full === this.#full) return;
-    this.#full = full;
-    if (!this.#closed) this.#owner.onOutputFull(full);
+    if (full !== this.#full) {
+      this.#full = full;
+      if (!this.#closed) this.#owner.onOutputFull(full);
+    }
+    if (this.#onRoom !== null && bytes <= this.#roomBytes) this.#tellRoom();
+  }
+
+  #tellRoom(): void {
+    const onRoom = this.#onRoom;
+    this.#onRoom = null;
+    onRoom?.();
   }
 
   #watchSlowReader(watch: boolean): void {

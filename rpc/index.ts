@@ -9,6 +9,7 @@ export * from "./rpcProvider.js";
 export type { PeerIdentity } from "./peerIdentity.js";
 export type { ServerErrorContext } from "./serverConnection.js";
 export * from "./refuse.js";
+export * from "./serverStream.js";
 export * from "./service.js";
 export * from "./status.js";
 export * from "./stub.js";

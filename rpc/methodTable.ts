@@ -6,6 +6,8 @@ export interface OfferedMethod {
   readonly service: RpcService;
   readonly method: MethodDescriptor;
   readonly framer: ReplyFramer;
+  /** Whether its replies are streams. */
+  readonly streams: boolean;
   readonly serviceName: Buffer;
   readonly methodName: Buffer;
 }
@@ -30,7 +32,8 @@ export class MethodTable {
       const methodName = Buffer.from(method.name);
       const framer = new ReplyFramer(method.response);
       const bucket = this.#bucket(serviceName.length, methodName.length);
-      bucket.push({ service, method, framer, serviceName, methodName });
+      const streams = method.kind === "server_stream";
+      bucket.push({ service, method, framer, streams, serviceName, methodName });
     }
   }
 

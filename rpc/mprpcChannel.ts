@@ -3,12 +3,13 @@ import { rpcDefaults, type RpcOptions } from "../config/options.js";
 import { Backoff } from "./backoff.js";
 import { ClientCall, type CallKind, type ClientCallOwner } from "./clientCall.js";
 import { ClientConnection, type ClientConnectionOwner } from "./clientConnection.js";
+import { ClientStream } from "./clientStream.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
 import { Dialer, type DialOwner } from "./dial.js";
 import { Fifo } from "./fifo.js";
-import { RequestFramer } from "./framing.js";
-import type { MprpcController } from "./mprpcController.js";
-import type { MethodDescriptor, RpcChannel } from "./service.js";
+import { RequestFramer, streamCreditMax } from "./framing.js";
+import { MprpcController, type CallOptions } from "./mprpcController.js";
+import type { MethodDescriptor, RpcChannel, StreamFlow, StreamSink } from "./service.js";
 import { RpcError, RpcStatus } from "./status.js";
 import type { ClientTlsOptions } from "./tlsOptions.js";
 
@@ -68,7 +69,7 @@ export class MprpcChannel implements RpcChannel {
   #lastError: RpcError | null = null;
   #closed = false;
 
-  /** @throws RangeError for a port that is none. */
+  /** @throws RangeError for a port that is none, or a window of streams that no header can tell. */
   constructor(options: MprpcChannelOptions) {
     const { host, port, unrefWhenIdle = false, tls, ...limits } = options;
     // Later it would be thrown by the first call, and a call never throws.
@@ -79,6 +80,7 @@ export class MprpcChannel implements RpcChannel {
     this.port = port;
     this.#unrefWhenIdle = unrefWhenIdle;
     this.#options = { ...rpcDefaults, ...limits };
+    checkWindow(this.#options.streamWindowBytes);
     this.#backoff = new Backoff(this.#options.backoffMsMin, this.#options.backoffMsMax);
     this.#dialer = new Dialer(host, port, this.#options.connectTimeoutMs, tls);
     this.#connectionOwner = {
@@ -117,11 +119,50 @@ export class MprpcChannel implements RpcChannel {
     const kind = this.#kindOf(method);
     const deadline = now + timeoutMs;
     const call = new ClientCall(this.#callOwner, kind, controller, request, done, deadline);
-    if (call.ended) return;
-    if (this.#waiting.length === 0 && this.#connection?.hasRoom === true) {
-      this.#send(this.#connection, call, now);
+    if (!call.ended) this.#start(call, now);
+  }
+
+  callStream<Req, Res>(
+    method: MethodDescriptor<Req, Res>,
+    controller: MprpcController,
+    request: Req,
+    sink: StreamSink<Res>,
+  ): StreamFlow {
+    const now = performance.now();
+    const { callTimeoutMs, streamWindowBytes } = this.#options;
+    const given = controller.timeoutMs > 0;
+    // Without a deadline it must begin in time all the same: a server that is silent from the start
+    // may be one of revision 1, and holds up everything behind this call.
+    const beginBy = now + (given ? controller.timeoutMs : callTimeoutMs);
+    const stream = new ClientStream(sink, streamWindowBytes, given ? beginBy : Infinity);
+    const kind = this.#kindOf(method);
+    const call = new ClientCall(
+      this.#callOwner,
+      kind,
+      controller,
+      request,
+      stream.end,
+      beginBy,
+      stream,
+    );
+    if (!call.ended) this.#start(call, now);
+    return stream;
+  }
+
+  notify<Req, Res>(
+    method: MethodDescriptor<Req, Res>,
+    request: Req,
+    options?: MprpcController | CallOptions,
+  ): void {
+    const controller = options instanceof MprpcController ? options : new MprpcController(options);
+    const connection = this.#connection;
+    // A server of revision 1, or one not known yet, takes it for a call like any other.
+    if (connection?.revision !== 2 || !connection.hasRoom || this.#waiting.length > 0) {
+      this.callMethod(method, controller, request, () => {});
+    } else if (controller.isCanceled() || controller.signal?.aborted === true) {
+      controller.setFailed("the caller canceled", RpcStatus.CANCELLED);
     } else {
-      this.#admit(call, now);
+      sendOneWay(connection, this.#kindOf(method), controller, request);
     }
   }
 
@@ -153,6 +194,14 @@ export class MprpcChannel implements RpcChannel {
       this.#kinds.set(method, kind);
     }
     return kind;
+  }
+
+  #start(call: ClientCall, now: number): void {
+    if (this.#waiting.length === 0 && this.#connection?.hasRoom === true) {
+      this.#send(this.#connection, call, now);
+    } else {
+      this.#admit(call, now);
+    }
   }
 
   #send(connection: ClientConnection, call: ClientCall, now: number): void {
@@ -270,5 +319,24 @@ export class MprpcChannel implements RpcChannel {
     for (let call = this.#waiting.shift(); call !== undefined; call = this.#waiting.shift()) {
       call.fail(error.message, error.status, true, error);
     }
+  }
+}
+
+function checkWindow(bytes: number): void {
+  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= streamCreditMax) return;
+  throw new RangeError(`streamWindowBytes is ${bytes}; it must be 1 to ${streamCreditMax}`);
+}
+
+function sendOneWay(
+  connection: ClientConnection,
+  kind: CallKind,
+  controller: MprpcController,
+  request: unknown,
+): void {
+  try {
+    connection.notify(kind.framer, controller, request);
+  } catch (error) {
+    controller.setThrown(error);
+    controller.notSent = true;
   }
 }

@@ -1,5 +1,5 @@
 import type { PeerIdentity } from "./peerIdentity.js";
-import { RpcError, RpcStatus, statusName } from "./status.js";
+import { noDetails, RpcError, RpcStatus, statusName, type ErrorDetail } from "./status.js";
 
 /** A key (lower-case ASCII) and its value, carried beside a call. */
 export interface MetadataEntry {
@@ -13,7 +13,10 @@ export const noMetadata: Metadata = Object.freeze([]);
 
 /** What a caller can ask for beside the request. */
 export interface CallOptions {
-  /** How long to wait for the reply; more than 0. Default: the channel's `callTimeoutMs`. */
+  /**
+   * How long to wait for the reply, or the end of the stream; more than 0. Default: the channel's
+   * `callTimeoutMs` for a reply, and no limit for a stream that has begun.
+   */
   readonly timeoutMs?: number | undefined;
   readonly metadata?: Metadata | undefined;
   /** Cancels the call when it is aborted. */
@@ -35,6 +38,16 @@ export interface Cancellable {
   cancel(controller: MprpcController): void;
 }
 
+/** How a call failed. */
+interface Failure {
+  readonly status: RpcStatus;
+  readonly text: string;
+  readonly cause: unknown;
+  readonly details: readonly ErrorDetail[];
+  /** The same as `error` gave it out. */
+  error: RpcError | null;
+}
+
 const nowhere: CallOrigin = { revision: 2, peer: "" };
 
 /**
@@ -46,8 +59,13 @@ export class MprpcController {
   timeoutMs: number;
   /** What the caller sends beside the request. */
   metadata: Metadata;
-  /** What the callee sends beside the reply; on the client, once the call is done. */
+  /**
+   * What the callee sends beside the reply, or with the first message of a stream; on the client,
+   * once that is there.
+   */
   replyMetadata: Metadata = noMetadata;
+  /** What the callee sends with the end of a stream; on the client, once the stream has ended. */
+  trailingMetadata: Metadata = noMetadata;
   /** Client: cancels the call when it is aborted. */
   signal: AbortSignal | undefined;
   /**
@@ -59,10 +77,10 @@ export class MprpcController {
   deadline = Infinity;
   origin: CallOrigin = nowhere;
 
-  #status: RpcStatus = RpcStatus.OK;
-  #errorText = "";
-  #cause: unknown = undefined;
+  /** One object, made by a failure: most calls have none, and each field costs every call. */
+  #failure: Failure | null = null;
   #canceled = false;
+  #abort: AbortController | null = null;
   #listeners: (() => void)[] | null = null;
   #running: Cancellable | null = null;
 
@@ -77,56 +95,81 @@ export class MprpcController {
     this.timeoutMs = 0;
     this.metadata = noMetadata;
     this.replyMetadata = noMetadata;
+    this.trailingMetadata = noMetadata;
     this.signal = undefined;
-    this.notSent = false;
     this.deadline = Infinity;
     this.origin = nowhere;
-    this.#status = RpcStatus.OK;
-    this.#errorText = "";
-    this.#cause = undefined;
+    this.clearFailure();
     this.#canceled = false;
+    this.#abort = null;
     this.#listeners = null;
     this.#running = null;
   }
 
+  /** Forgets how a call failed, so that the same controller can serve another attempt. */
+  clearFailure(): void {
+    this.notSent = false;
+    this.#failure = null;
+  }
+
   failed(): boolean {
-    return this.#status !== RpcStatus.OK;
+    return this.#failure !== null;
   }
 
   get status(): RpcStatus {
-    return this.#status;
+    return this.#failure === null ? RpcStatus.OK : this.#failure.status;
   }
 
   /** What went wrong, for people to read; empty when nothing did. */
   errorText(): string {
-    return this.#errorText;
+    return this.#failure === null ? "" : this.#failure.text;
   }
 
   /** The error behind the failure, where there was one; it never travels to the other side. */
   get cause(): unknown {
-    return this.#cause;
+    return this.#failure?.cause;
+  }
+
+  /** What the callee says of the failure beyond the text; see `findDetail`. */
+  get details(): readonly ErrorDetail[] {
+    return this.#failure === null ? noDetails : this.#failure.details;
   }
 
   /** The failure as an error to throw; only when `failed()`. */
   error(): RpcError {
-    const options = this.#cause === undefined ? undefined : { cause: this.#cause };
-    return new RpcError(this.#status, this.#errorText, options);
-  }
-
-  /** Ends the call with `status` and a text for people. OK is not a failure: it becomes UNKNOWN. */
-  setFailed(reason: string, status: RpcStatus = RpcStatus.UNKNOWN, cause?: unknown): void {
-    this.#status = status === RpcStatus.OK ? RpcStatus.UNKNOWN : status;
-    this.#errorText = reason === "" ? statusName(this.#status) : reason;
-    this.#cause = cause;
+    const failure = this.#failure;
+    if (failure === null) return new RpcError(RpcStatus.UNKNOWN, "the call has not failed");
+    const { status, text, cause, details } = failure;
+    const options = cause === undefined ? { details } : { details, cause };
+    failure.error ??= new RpcError(status, text, options);
+    return failure.error;
   }
 
   /**
-   * Ends the call with what a handler threw: an RpcError with its own status and text, anything
-   * else as INTERNAL, without telling the caller more.
+   * Ends the call with `status`, a text for people and details for programs. OK is not a failure:
+   * it becomes UNKNOWN.
+   */
+  setFailed(
+    reason: string,
+    status: RpcStatus = RpcStatus.UNKNOWN,
+    cause?: unknown,
+    details: readonly ErrorDetail[] = noDetails,
+  ): void {
+    const kept = status === RpcStatus.OK ? RpcStatus.UNKNOWN : status;
+    const text = reason === "" ? statusName(kept) : reason;
+    this.#failure = { status: kept, text, cause, details, error: null };
+  }
+
+  /**
+   * Ends the call with what a handler threw: an RpcError with its own status, text and details,
+   * anything else as INTERNAL, without telling the caller more.
    */
   setThrown(thrown: unknown): void {
-    if (thrown instanceof RpcError) this.setFailed(thrown.message, thrown.status, thrown);
-    else this.setFailed("the handler failed", RpcStatus.INTERNAL, thrown);
+    // It says already what it is to say, and more exactly.
+    if (this.#failure !== null && thrown === this.#failure.error) return;
+    if (thrown instanceof RpcError) {
+      this.setFailed(thrown.message, thrown.status, thrown, thrown.details);
+    } else this.setFailed("the handler failed", RpcStatus.INTERNAL, thrown);
   }
 
   /**
@@ -139,12 +182,30 @@ export class MprpcController {
     const listeners = this.#listeners;
     this.#listeners = null;
     this.#running?.cancel(this);
+    this.#abort?.abort(this.#abortReason());
     if (listeners !== null) callEach(listeners);
   }
 
   /** Server: the caller no longer waits: it canceled, its deadline passed or it is gone. */
   isCanceled(): boolean {
     return this.#canceled;
+  }
+
+  /**
+   * Server: aborted when `isCanceled()` comes to hold, for whatever takes an AbortSignal. It is made
+   * when it is first asked for. Its reason is an RpcError.
+   */
+  get abortSignal(): AbortSignal {
+    if (this.#abort === null) {
+      this.#abort = new AbortController();
+      if (this.#canceled) this.#abort.abort(this.#abortReason());
+    }
+    return this.#abort.signal;
+  }
+
+  #abortReason(): RpcError {
+    if (this.failed()) return this.error();
+    return new RpcError(RpcStatus.CANCELLED, "the caller no longer waits");
   }
 
   /** Calls `callback` once when the call is canceled, at once when it already is. */

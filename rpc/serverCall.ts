@@ -1,5 +1,6 @@
 import type { OfferedMethod } from "./methodTable.js";
 import type { MprpcController } from "./mprpcController.js";
+import type { StreamSender } from "./streamSender.js";
 
 /** What a call needs of the connection that it came from. */
 export interface ServerCallOwner {
@@ -7,10 +8,13 @@ export interface ServerCallOwner {
   onDone(call: ServerCall, response: unknown): void;
 }
 
+/** Names no call of any caller, so that no cancel finds it. */
+export const oneWayId = -1;
+
 /** One call in a provider, from the arrival of its request until its handler is done with it. */
 export class ServerCall {
   readonly offered: OfferedMethod;
-  /** 0 for a call of revision 1. */
+  /** 0 for a call of revision 1, `oneWayId` for one that nobody waits for. */
   readonly callId: number;
   readonly controller: MprpcController;
   /** Its neighbours in the list of the connection's running calls. */
@@ -18,6 +22,8 @@ export class ServerCall {
   next: ServerCall | null = null;
   /** The caller has its answer, or wants none any more. */
   answered = false;
+  /** What only a streaming call has. */
+  stream: StreamSender | null = null;
   #owner: ServerCallOwner | null;
 
   constructor(

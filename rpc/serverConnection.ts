@@ -5,12 +5,24 @@ import { ByteWriter } from "./byteWriter.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
 import { FrameReader, type FrameSink } from "./frameReader.js";
-import { cancelFlag, RequestHeader, tooLarge, writeStatus, type FrameLimits } from "./framing.js";
+import {
+  cancelFlag,
+  creditFlag,
+  notifyFlag,
+  pingFlag,
+  pongFlag,
+  RequestHeader,
+  tooLarge,
+  writeReplyControl,
+  writeStatus,
+  type FrameLimits,
+} from "./framing.js";
 import { LegacyReplies } from "./legacyReplies.js";
 import type { MethodTable, OfferedMethod } from "./methodTable.js";
-import { MprpcController, type CallOrigin } from "./mprpcController.js";
-import { ServerCall, ServerCalls, type ServerCallOwner } from "./serverCall.js";
+import { MprpcController, type CallOrigin, type Metadata } from "./mprpcController.js";
 import { peerIdentity } from "./peerIdentity.js";
+import { oneWayId, ServerCall, ServerCalls, type ServerCallOwner } from "./serverCall.js";
+import { overflow, ServerStreams } from "./serverStreams.js";
 import { RpcError, RpcStatus } from "./status.js";
 import { isSystemError } from "./systemError.js";
 import { isTlsHello } from "./tlsError.js";
@@ -44,6 +56,7 @@ export class ServerConnection
   readonly #reader: FrameReader<RequestHeader>;
   readonly #legacyReplies: LegacyReplies;
   readonly #calls = new ServerCalls();
+  readonly #streams: ServerStreams;
   readonly #deadlines = new DeadlineTimer((now) => this.#expireCalls(now));
   readonly #replyLimits: FrameLimits;
   readonly #peer: string;
@@ -78,6 +91,14 @@ export class ServerConnection
     this.#reader = new FrameReader(new RequestHeader(), false, requestLimits, this);
     this.#connection = new Connection(socket, this, options);
     this.#legacyReplies = new LegacyReplies(this.#connection, (call) => this.#onLegacySent(call));
+    this.#streams = new ServerStreams(this.#connection, {
+      options,
+      replyLimits: this.#replyLimits,
+      onBrokenMessage: (call, error) => {
+        this.#setReplyError(call, error);
+        this.#endEarly(call);
+      },
+    });
   }
 
   /** Takes no more calls, and closes when those in flight are answered. */
@@ -122,6 +143,8 @@ export class ServerConnection
       this.#owner.onError(error, { peer: this.#peer, method: "" });
     }
     this.#calls.forEach((call) => {
+      // Those of whose end the caller knows have been canceled; of one-way calls it never wanted to.
+      if (call.answered) return;
       call.answered = true;
       this.#cancel(call);
     });
@@ -140,20 +163,26 @@ export class ServerConnection
     const error = tooLarge("request", header.bodySize, this.#owner.options.requestBytesMax);
     // A caller of revision 1 can't be told, and would take the next reply for this one's.
     if (header.callId === 0) this.#fail(error);
-    else this.#refuse(header.callId, error);
+    else this.#refuse(answerIdOf(header), error);
   }
 
   onFrame(header: RequestHeader, body: Buffer): void {
-    const { callId } = header;
-    if (callId !== 0) this.#knowsRevision2 = true;
-    if ((header.flags & cancelFlag) !== 0) {
-      this.#onCancel(callId);
-      return;
-    }
+    if (header.callId !== 0) this.#knowsRevision2 = true;
+    if (header.flags !== 0 && this.#onControl(header)) return;
+    const callId = answerIdOf(header);
     const offered = this.#owner.methods.find(header);
     if (this.#ending) this.#refuse(callId, shuttingDown());
     else if (offered === null) this.#refuse(callId, this.#unknownMethod(header));
-    else this.#start(offered, header, body);
+    else this.#start(offered, callId, header, body);
+  }
+
+  /** A frame that is no request; false for one that is. */
+  #onControl({ flags, callId, credit }: RequestHeader): boolean {
+    if ((flags & cancelFlag) !== 0) this.#onCancel(callId);
+    else if ((flags & creditFlag) !== 0) this.#onCredit(callId, credit);
+    else if ((flags & pingFlag) !== 0) writeReplyControl(this.#connection.open(), callId, 0);
+    else return (flags & pongFlag) !== 0;
+    return true;
   }
 
   #unknownMethod(header: RequestHeader): RpcError {
@@ -164,8 +193,12 @@ export class ServerConnection
     return new RpcError(RpcStatus.UNIMPLEMENTED, text);
   }
 
-  #start(offered: OfferedMethod, header: RequestHeader, body: Buffer): void {
-    const { callId } = header;
+  #start(offered: OfferedMethod, callId: number, header: RequestHeader, body: Buffer): void {
+    const refusal = offered.streams ? this.#streams.refusal(offered, callId, header.credit) : null;
+    if (refusal !== null) {
+      this.#refuse(callId, refusal);
+      return;
+    }
     let request: unknown;
     try {
       request = offered.method.request.decode(body);
@@ -176,10 +209,16 @@ export class ServerConnection
     const controller = new MprpcController();
     controller.metadata = header.metadata;
     controller.origin = this.#origins[callId === 0 ? 1 : 2];
-    if (header.timeoutMs > 0 && callId !== 0) this.#setDeadline(controller, header.timeoutMs);
+    if (header.timeoutMs > 0 && callId > 0) this.#setDeadline(controller, header.timeoutMs);
     const call = new ServerCall(this, offered, callId, controller);
     this.#calls.add(call);
     if (callId === 0) this.#legacyReplies.expect(call);
+    else if (callId === oneWayId) call.answered = true;
+    if (offered.streams) {
+      call.stream = this.#streams.add(call, header.credit);
+      void call.stream.run(request);
+      return;
+    }
     this.#updateCallsPause();
     this.#run(call, request);
   }
@@ -203,7 +242,7 @@ export class ServerConnection
   /** The handler is done. The call counts as in flight until here, whenever its caller left. */
   onDone(call: ServerCall, response: unknown): void {
     const { controller } = call;
-    if (controller.failed() && isFault(controller.cause)) this.#report(call, controller.cause);
+    if (controller.failed() && isFault(controller)) this.#report(call, controller.cause);
     if (call.callId === 0) {
       this.#answerLegacy(call, response);
       return;
@@ -215,8 +254,8 @@ export class ServerConnection
   #answer(call: ServerCall, response: unknown): void {
     const { controller, callId } = call;
     call.answered = true;
-    if (controller.failed()) {
-      this.#writeFailure(call);
+    if (controller.failed() || call.stream !== null) {
+      this.#writeStatus(call);
       return;
     }
     try {
@@ -225,7 +264,7 @@ export class ServerConnection
       framer.write(writer, callId, controller.replyMetadata, response, this.#replyLimits);
     } catch (error) {
       this.#setReplyError(call, error);
-      this.#writeFailure(call);
+      this.#writeStatus(call);
     }
   }
 
@@ -258,13 +297,11 @@ export class ServerConnection
     this.#report(call, error);
   }
 
-  #writeFailure(call: ServerCall): void {
+  /** How a call failed, or how a stream ended. */
+  #writeStatus(call: ServerCall): void {
     const { controller } = call;
-    const outcome = {
-      status: controller.status,
-      errorText: controller.errorText(),
-      metadata: controller.replyMetadata,
-    };
+    const { status, details } = controller;
+    const outcome = { status, errorText: controller.errorText(), metadata: lastOf(call), details };
     writeStatus(this.#connection.open(), call.callId, outcome, this.#replyLimits);
   }
 
@@ -277,6 +314,10 @@ export class ServerConnection
       return;
     }
     this.#knowsRevision2 = true;
+    if (callId === oneWayId) {
+      this.#owner.onError(error, { peer: this.#peer, method: "" });
+      return;
+    }
     const outcome = { status: error.status, errorText: error.message };
     writeStatus(this.#connection.open(), callId, outcome, this.#replyLimits);
   }
@@ -287,6 +328,7 @@ export class ServerConnection
 
   #release(call: ServerCall): void {
     this.#calls.remove(call);
+    if (call.stream !== null) this.#streams.remove(call);
     this.#updateCallsPause();
     this.#closeIfDone();
   }
@@ -303,7 +345,7 @@ export class ServerConnection
     let earliest = Infinity;
     this.#calls.forEach((call) => {
       const { deadline } = call.controller;
-      if (call.answered) return;
+      if (call.controller.isCanceled()) return;
       if (deadline > now) earliest = Math.min(earliest, deadline);
       else this.#expire(call);
     });
@@ -312,8 +354,21 @@ export class ServerConnection
 
   #expire(call: ServerCall): void {
     call.controller.setFailed("the deadline passed", RpcStatus.DEADLINE_EXCEEDED);
+    this.#endEarly(call);
+  }
+
+  #onCredit(callId: number, credit: number): void {
+    const call = this.#streams.find(callId);
+    // A stream that has just ended may still be granted more.
+    if (call === null || call.answered || call.stream?.grant(credit) !== false) return;
+    call.controller.setThrown(overflow());
+    this.#endEarly(call);
+  }
+
+  /** The caller learns at once how the call ended, as its controller says; the handler is told. */
+  #endEarly(call: ServerCall): void {
     call.answered = true;
-    if (call.callId !== 0) this.#writeFailure(call);
+    if (call.callId > 0) this.#writeStatus(call);
     this.#cancel(call);
   }
 
@@ -323,10 +378,13 @@ export class ServerConnection
     } catch (error) {
       this.#report(call, error);
     }
+    call.stream?.stop();
   }
 
+  /** Streams have a limit of their own: for them there must be reading, of what is granted. */
   #updateCallsPause(): void {
-    this.#setPaused(pausedByCalls, this.#calls.count >= this.#owner.options.callsInFlightMax);
+    const running = this.#calls.count - this.#streams.count;
+    this.#setPaused(pausedByCalls, running >= this.#owner.options.callsInFlightMax);
   }
 
   /** Frames stop at once; the socket only when it brings more, which it seldom does in time. */
@@ -384,9 +442,23 @@ function undecodable(cause: unknown): RpcError {
   return new RpcError(RpcStatus.INVALID_ARGUMENT, `the request can't be decoded: ${text}`);
 }
 
-/** Whether a handler's failure is one of its code, rather than an answer. */
-function isFault(cause: unknown): boolean {
-  return cause !== undefined && !(cause instanceof RpcError);
+/** Where an answer goes: 0 to a caller of revision 1, `oneWayId` nowhere. */
+function answerIdOf({ callId, flags }: RequestHeader): number {
+  return callId !== 0 && (flags & notifyFlag) !== 0 ? oneWayId : callId;
+}
+
+/** The metadata of a call's last frame; of a stream without messages that is the first one, too. */
+function lastOf({ controller, stream }: ServerCall): Metadata {
+  const { replyMetadata, trailingMetadata } = controller;
+  if (stream === null) return replyMetadata;
+  return stream.begun ? trailingMetadata : [...replyMetadata, ...trailingMetadata];
+}
+
+/** Whether a handler's failure is one of its code, rather than an answer or the end of a wait. */
+function isFault(controller: MprpcController): boolean {
+  const { cause } = controller;
+  if (cause === undefined || cause instanceof RpcError) return false;
+  return !(controller.isCanceled() && cause instanceof Error && cause.name === "AbortError");
 }
 
 function asError(error: unknown): Error {

@@ -3,7 +3,7 @@
  * services (`Service`, `RpcChannel`, `MethodDescriptor`) are in the C++ original.
  */
 import type { ByteWriter } from "./byteWriter.js";
-import type { MprpcController } from "./mprpcController.js";
+import type { CallOptions, MprpcController } from "./mprpcController.js";
 
 /**
  * How one message type becomes bytes, and back. `Init` is what may be encoded: with generated code
@@ -24,6 +24,11 @@ export interface Codec<T, Init = T> {
   decode(bytes: Uint8Array): T;
 }
 
+/** A codec that knows its message's full name, as generated ones do: `shop.v1.OutOfStock`. */
+export interface NamedCodec<T, Init = T> extends Codec<T, Init> {
+  readonly fullName: string;
+}
+
 export interface MethodDescriptor<Req = unknown, Res = unknown> {
   /** The short name of the service, which is what the wire carries: `kvServerRpc`. */
   readonly serviceName: string;
@@ -32,6 +37,8 @@ export interface MethodDescriptor<Req = unknown, Res = unknown> {
   readonly index: number;
   readonly request: Codec<Req>;
   readonly response: Codec<Res>;
+  /** Absent: unary. */
+  readonly kind?: "unary" | "server_stream";
 }
 
 export interface ServiceDescriptor {
@@ -65,10 +72,34 @@ export interface RpcService {
     request: unknown,
     done: (response: unknown) => void,
   ): void;
+  /**
+   * Runs one call of a streaming method; a service without any needs none. The next message is
+   * asked for only when it can be sent, and encoded at once. When the caller is gone the iterator's
+   * `return` is called; the call counts as in flight until that has settled.
+   */
+  callStream?(
+    method: MethodDescriptor,
+    controller: MprpcController,
+    request: unknown,
+  ): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;
 }
 
-/** The calling side: what a generated stub stands on. */
-export interface RpcChannel {
+/** Where a stream's messages go. */
+export interface StreamSink<Res> {
+  /** One message. When it has been taken, its `cost` in bytes is to be granted to the server. */
+  onMessage(message: Res, cost: number): void;
+  /** Called exactly once, when no more will come; `controller.failed()` tells how it ended. */
+  onEnd(): void;
+}
+
+/** The way back from a sink. */
+export interface StreamFlow {
+  /** Messages that cost `bytes` were taken: the server may send as much again. */
+  grant(bytes: number): void;
+}
+
+/** A channel for those who make unary calls alone. */
+export interface UnaryChannel {
   /**
    * Starts one call and calls `done` exactly once: with the reply, or with `null` after
    * `controller.setFailed`. Never throws, and never calls `done` before it returns.
@@ -78,5 +109,28 @@ export interface RpcChannel {
     controller: MprpcController,
     request: Req,
     done: (response: Res | null) => void,
+  ): void;
+}
+
+/** The calling side: what a generated stub stands on. */
+export interface RpcChannel extends UnaryChannel {
+  /**
+   * Starts one call of a streaming method. Never throws, and never calls `sink` before it returns.
+   * A server that speaks revision 1 ends it with UNIMPLEMENTED.
+   */
+  callStream<Req, Res>(
+    method: MethodDescriptor<Req, Res>,
+    controller: MprpcController,
+    request: Req,
+    sink: StreamSink<Res>,
+  ): StreamFlow;
+  /**
+   * Sends a request that is run and never answered: nobody learns whether it was. Never throws; what
+   * is known to have gone wrong here is in the controller, if one was given.
+   */
+  notify<Req, Res>(
+    method: MethodDescriptor<Req, Res>,
+    request: Req,
+    options?: MprpcController | CallOptions,
   ): void;
 }

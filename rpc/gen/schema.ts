@@ -16,7 +16,13 @@ export interface Schema {
 }
 
 /** Names that a generated service or stub class has itself. */
-const reservedMethods = new Set(["constructor", "callMethod", "descriptor", "channel"]);
+const reservedMethods = new Set([
+  "constructor",
+  "callMethod",
+  "callStream",
+  "descriptor",
+  "channel",
+]);
 /** Names that a generated message class has itself. */
 const reservedFields = new Set(["constructor", "toJSON", "__proto__", "hasOwnProperty"]);
 
@@ -26,8 +32,8 @@ const taken = new Set(
     "Array Error Map Math Number Object Promise Set String Symbol Uint8Array bigint boolean number " +
     "string unknown void undefined null any never object symbol await async type interface namespace " +
     "declare module abstract as get set of is keyof infer readonly unique " +
-    "messages AsyncIterable CallOptions Codec MethodDescriptor MprpcController RpcChannel RpcService " +
-    "ServerStream ServiceDescriptor callUnary callStream defineCodec schemaOf settle unimplemented"
+    "messages AsyncIterable CallOptions Codec MethodDescriptor MprpcController NamedCodec RpcChannel RpcService " +
+    "ServerStream ServiceDescriptor callServerStream callUnary defineCodec schemaOf settle unimplemented"
   ).split(" "),
 );
 
@@ -83,8 +89,8 @@ function checkMessage(schema: Schema, message: protobuf.Type): void {
 
 function checkService(schema: Schema, service: protobuf.Service): void {
   for (const method of service.methodsArray) {
-    if (method.requestStream === true || method.responseStream === true) {
-      const text = `${fullNameOf(method)}: streaming calls are not supported`;
+    if (method.requestStream === true) {
+      const text = `${fullNameOf(method)}: streams of requests are not supported`;
       throw errorAt(schema, method, text);
     }
     if (reservedMethods.has(method.name)) {

@@ -6,9 +6,9 @@ import { classPathOf, fullNameOf, identifiersFor, type Schema } from "./schema.j
 
 type Names = ReadonlyMap<protobuf.Type, string>;
 
-const runtimeValues = "callUnary, defineCodec, settle, unimplemented";
+const runtimeValues = "callServerStream, callUnary, defineCodec, settle, unimplemented";
 const runtimeTypes =
-  "CallOptions, Codec, MethodDescriptor, MprpcController, RpcChannel, RpcService, ServiceDescriptor";
+  "CallOptions, MethodDescriptor, MprpcController, NamedCodec, RpcChannel, RpcService, ServerStream, ServiceDescriptor";
 
 /** Codecs of all messages; descriptor, abstract service and stub of each service. */
 export function generateServices(schema: Schema, runtime: string, int64: Int64): Module {
@@ -46,7 +46,7 @@ export const ${name}Codec = defineCodec(
 }
 
 function codecDts(message: protobuf.Type, names: Names): string {
-  return `export declare const ${names.get(message)!}Codec: Codec<${readType(message)}, ${initType(message)}>;`;
+  return `export declare const ${names.get(message)!}Codec: NamedCodec<${readType(message)}, ${initType(message)}>;`;
 }
 
 /** What decoding gives: every field has a value. */
@@ -67,12 +67,18 @@ function responseOf(method: protobuf.Method): protobuf.Type {
   return method.resolvedResponseType!;
 }
 
+/** Whether the replies are a stream. */
+function streams(method: protobuf.Method): boolean {
+  return method.responseStream === true;
+}
+
 function descriptorJs(service: protobuf.Service, name: string, names: Names): string {
   const methods = service.methodsArray.map(
     (method, index) => `  ${method.name}: {
     serviceName: "${service.name}", name: "${method.name}", index: ${index},
     request: ${names.get(requestOf(method))!}Codec,
     response: ${names.get(responseOf(method))!}Codec,
+    kind: "${streams(method) ? "server_stream" : "unary"}",
   },\n`,
   );
   return `export const ${name}Methods = {
@@ -112,40 +118,68 @@ function serviceJs(service: protobuf.Service, name: string): string {
     return unimplemented("${service.name}", "${method.name}");
   }\n`,
   );
-  const cases = service.methodsArray.map(
-    (method, index) => `      case ${index}:
-        return settle(this.${method.name}(request, controller), controller, done);\n`,
+  const cases = casesFor(
+    service,
+    (method) => !streams(method),
+    (call) => `settle(${call}, controller, done)`,
   );
   return `export class ${name} {
   get descriptor() {
     return ${name}Descriptor;
   }
 ${methods.join("")}  callMethod(method, controller, request, done) {
-    switch (method.index) {
+${cases}
+  }
+${callStreamJs(service)}}
+`;
+}
+
+/** Only services that have streams have this. */
+function callStreamJs(service: protobuf.Service): string {
+  if (!service.methodsArray.some(streams)) return "";
+  return `  callStream(method, controller, request) {
+${casesFor(service, streams, (call) => call)}
+  }
+`;
+}
+
+/** A switch over the methods of one kind, whose branches return what `result` makes of a call. */
+function casesFor(
+  service: protobuf.Service,
+  wanted: (method: protobuf.Method) => boolean,
+  result: (call: string) => string,
+): string {
+  const cases = service.methodsArray.map((method, index) => {
+    if (!wanted(method)) return "";
+    const call = `this.${method.name}(request, controller)`;
+    return `      case ${index}:\n        return ${result(call)};\n`;
+  });
+  return `    switch (method.index) {
 ${cases.join("")}      default:
         return unimplemented("${service.name}", method.name);
-    }
-  }
-}
-`;
+    }`;
 }
 
 function serviceDts(service: protobuf.Service, name: string): string {
   const methods = service.methodsArray.map((method) => {
     const init = initType(responseOf(method));
-    return `${comment(method, "  ")}  abstract ${method.name}(request: ${readType(requestOf(method))}, controller: MprpcController): ${init} | Promise<${init}>;\n`;
+    const reply = streams(method) ? `AsyncIterable<${init}>` : init;
+    return `${comment(method, "  ")}  abstract ${method.name}(request: ${readType(requestOf(method))}, controller: MprpcController): ${reply} | Promise<${reply}>;\n`;
   });
+  const callStream = service.methodsArray.some(streams)
+    ? "  callStream(method: MethodDescriptor, controller: MprpcController, request: unknown): AsyncIterable<unknown> | Promise<AsyncIterable<unknown>>;\n"
+    : "";
   return `${comment(service, "")}export declare abstract class ${name} implements RpcService {
   get descriptor(): ServiceDescriptor;
 ${methods.join("")}  callMethod(method: MethodDescriptor, controller: MprpcController, request: unknown, done: (response: unknown) => void): void;
-}
+${callStream}}
 `;
 }
 
 function stubJs(service: protobuf.Service, name: string): string {
   const methods = service.methodsArray.map(
     (method) => `  ${method.name}(request, options) {
-    return callUnary(this.channel, ${name}Methods.${method.name}, request, options);
+    return ${streams(method) ? "callServerStream" : "callUnary"}(this.channel, ${name}Methods.${method.name}, request, options);
   }\n`,
   );
   return `export class ${name}_Stub {
@@ -157,11 +191,11 @@ ${methods.join("")}}
 }
 
 function stubDts(service: protobuf.Service, name: string): string {
-  const methods = service.methodsArray.map(
-    (method) =>
-      `${comment(method, "  ")}  ${method.name}(request: ${initType(requestOf(method))}, options?: MprpcController | CallOptions): Promise<${readType(responseOf(method))}>;\n`,
-  );
-  return `/** Calls ${name} through a channel; each method rejects with RpcError. */
+  const methods = service.methodsArray.map((method) => {
+    const result = streams(method) ? "ServerStream" : "Promise";
+    return `${comment(method, "  ")}  ${method.name}(request: ${initType(requestOf(method))}, options?: MprpcController | CallOptions): ${result}<${readType(responseOf(method))}>;\n`;
+  });
+  return `/** Calls ${name} through a channel. Promises reject with RpcError, and streams throw it. */
 export declare class ${name}_Stub {
   constructor(channel: RpcChannel);
   readonly channel: RpcChannel;

@@ -200,9 +200,9 @@ describe("mprpc-gen", () => {
     ["a syntax error", "message {", "bad.proto:1: illegal"],
     ["an unknown type", 'syntax = "proto3"; message M { Missing m = 1; }', "Missing"],
     [
-      "a streaming call",
-      'syntax = "proto3"; message M {} service S { rpc Watch(M) returns (stream M); }',
-      "S.Watch: streaming",
+      "a stream of requests",
+      'syntax = "proto3"; message M {} service S { rpc Send(stream M) returns (M); }',
+      "S.Send: streams of requests are not supported",
     ],
     [
       "a method with a name of the class itself",

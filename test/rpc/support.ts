@@ -58,6 +58,11 @@ export function deferred(): Deferred {
 type Closers = (() => unknown)[];
 const closers: Closers = [];
 
+/** Leaves something to `closeAll`. */
+export function closeLater(close: () => unknown): void {
+  closers.push(close);
+}
+
 /** For `afterEach`: closes whatever the helpers here have opened. */
 export async function closeAll(): Promise<void> {
   for (const close of closers.splice(0).toReversed()) await close();
