@@ -91,6 +91,7 @@ function toStatus(reply: raftKVRpcProctoc.StatusReply): ServerStatus {
     LastLogIndex: reply.LastLogIndex,
     SnapshotIndex: reply.SnapshotIndex,
     LogBytes: reply.LogBytes,
+    LogSyncs: reply.LogSyncs,
     Keys: reply.Keys,
     Sessions: reply.Sessions,
     Version: reply.Version,

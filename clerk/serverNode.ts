@@ -43,6 +43,7 @@ export interface ServerStatus {
   readonly LastLogIndex: number;
   readonly SnapshotIndex: number;
   readonly LogBytes: number;
+  readonly LogSyncs: number;
   readonly Keys: number;
   readonly Sessions: number;
   readonly Version: string;

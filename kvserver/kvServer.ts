@@ -253,6 +253,7 @@ export class KvServer implements RpcService {
       LastLogIndex: raft.lastLogIndex,
       SnapshotIndex: raft.snapshotIndex,
       LogBytes: this.persister?.logBytes ?? 0,
+      LogSyncs: this.persister?.logSyncs ?? 0,
       Keys: this.machine.keyCount,
       Sessions: this.machine.sessionCount,
       Version: this.version,

@@ -24,6 +24,8 @@ export interface GroupCommitEnvironment {
 export class GroupCommit {
   /** The segment in which everything written last is durable, its start included. */
   durableSequence = 0;
+  /** Syncs since the start. */
+  syncs = 0;
 
   private readonly encoder: LogEncoder;
   private readonly files: SegmentFiles;
@@ -142,6 +144,7 @@ export class GroupCommit {
   private synced(batch: Batch, startedAt: number): void {
     this.policy.observe(batch.entryCount, this.environment.now() - startedAt);
     this.durableSequence = batch.segment.sequence;
+    this.syncs++;
     if (batch.seals) {
       const { sequence } = batch.segment;
       this.files.finish(sequence).catch((error: unknown) => this.fail(error, batch));

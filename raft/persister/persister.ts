@@ -52,6 +52,8 @@ export interface Persister {
   readonly recovered: RecoveredState;
   /** Bytes of the log records that have not been compacted away. */
   readonly logBytes: number;
+  /** Syncs of the log since the start. */
+  readonly logSyncs: number;
   /** Set by the owner; gets the error that ended the persister. */
   onFailure: (error: Error) => void;
 

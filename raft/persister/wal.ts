@@ -50,6 +50,10 @@ export class Wal {
     this.commit.durableSequence = hasStart ? position.sequence : position.sequence - 1;
   }
 
+  get syncs(): number {
+    return this.commit.syncs;
+  }
+
   /** @throws StorageError MISUSE for entries that leave a gap or are too large. */
   save(batch: SaveBatch, onDurable: () => void): void {
     this.check(batch);

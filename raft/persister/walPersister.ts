@@ -108,6 +108,10 @@ export class WalPersister implements Persister {
     return this.recoveredState;
   }
 
+  get logSyncs(): number {
+    return this.wal.syncs;
+  }
+
   get logBytes(): number {
     return this.wal.sizes.bytes;
   }

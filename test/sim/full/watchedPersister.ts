@@ -28,6 +28,10 @@ export class WatchedPersister implements Persister {
     return this.inner.recovered;
   }
 
+  get logSyncs(): number {
+    return this.inner.logSyncs;
+  }
+
   get logBytes(): number {
     return this.inner.logBytes;
   }

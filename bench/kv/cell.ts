@@ -1,0 +1,100 @@
+import { randomBytes } from "node:crypto";
+import { closedLoop, openLoop, type LoadResult, type Operation } from "./load.js";
+import type { Plan, Work } from "./plan.js";
+import { cpuSeconds } from "./processes.js";
+import type { Caller, Target } from "./target.js";
+
+/** One measurement: a target, a kind of work, and how hard it is pressed. */
+export interface Cell extends LoadResult {
+  readonly target: string;
+  readonly work: Work;
+  /** Calls in flight, or calls a second in the open loop. */
+  readonly load: number;
+  readonly loop: "closed" | "open";
+  /** Cores that were busy, 1 being one core all the time. */
+  readonly clientCpu: number;
+  readonly leaderCpu: number;
+  /** Of one follower, on average. */
+  readonly followerCpu: number;
+  /** Log entries a sync on the leader. */
+  readonly batch: number | null;
+}
+
+/** In flight while the keys are written. */
+const fillInFlight = 64;
+
+const keyOf = (n: number): string => `key-${String(n).padStart(9, "0")}`;
+
+/** A step that visits all keys in an order that has no locality. */
+function strideOf(keys: number): number {
+  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
+  let stride = Math.max(1, Math.floor(keys * 0.618));
+  while (gcd(stride, keys) !== 1) stride++;
+  return stride;
+}
+
+/** Drives one running target. */
+export class Bench {
+  private readonly target: Target;
+  private readonly plan: Plan;
+  private readonly value: Uint8Array;
+  private readonly stride: number;
+
+  constructor(target: Target, plan: Plan) {
+    this.target = target;
+    this.plan = plan;
+    this.value = randomBytes(plan.valueBytes);
+    this.stride = strideOf(plan.keys);
+  }
+
+  /** Writes every key once. */
+  async fill(): Promise<void> {
+    const [caller] = await this.target.connect(1);
+    let n = 0;
+    const fillSome = async (): Promise<void> => {
+      while (n < this.plan.keys) await caller!.put(keyOf(n++), this.value);
+    };
+    await Promise.all(Array.from({ length: fillInFlight }, fillSome));
+    await caller!.close();
+  }
+
+  async measure(work: Work, load: number, loop: "closed" | "open"): Promise<Cell> {
+    const { ownConnections, connections } = this.plan;
+    const callers = await this.target.connect(ownConnections ? load : Math.min(connections, load));
+    const { leader, followers } = await this.target.processes();
+    const pids = [process.pid, leader, ...followers];
+    const cpuBefore = pids.map(cpuSeconds);
+    const countersBefore = await this.target.counters();
+    const startedAt = performance.now();
+    const run = loop === "closed" ? closedLoop : openLoop;
+    const result = await run(this.operation(work, callers), load, this.plan);
+    const seconds = (performance.now() - startedAt) / 1000;
+    const cpu = pids.map((pid, i) => (cpuSeconds(pid) - cpuBefore[i]!) / seconds);
+    const counters = await this.target.counters();
+    await Promise.all(callers.map((caller) => caller.close()));
+    const ofFollowers = cpu.slice(2);
+    return {
+      target: this.target.name,
+      work,
+      load,
+      loop,
+      ...result,
+      clientCpu: cpu[0]!,
+      leaderCpu: cpu[1]!,
+      followerCpu: ofFollowers.reduce((a, b) => a + b, 0) / Math.max(1, ofFollowers.length),
+      batch:
+        counters === null || countersBefore === null || work === "get"
+          ? null
+          : (counters.entries - countersBefore.entries) / (counters.syncs - countersBefore.syncs),
+    };
+  }
+
+  private operation(work: Work, callers: readonly Caller[]): Operation {
+    const { keys } = this.plan;
+    const { value, stride } = this;
+    const of = (n: number): Caller => callers[n % callers.length]!;
+    const key = (n: number): string => keyOf((n * stride) % keys);
+    if (work === "put") return (n) => of(n).put(key(n), value);
+    return (n) => of(n).get(key(n));
+  }
+}

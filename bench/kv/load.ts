@@ -1,0 +1,89 @@
+import { LatencyRecorder, type Latency } from "./latency.js";
+
+export interface LoadResult extends Latency {
+  readonly opsPerSecond: number;
+  readonly failures: number;
+}
+
+/** One call; `n` counts the calls of a run, to choose a key and a caller by. */
+export type Operation = (n: number) => Promise<unknown>;
+
+export interface LoadTimes {
+  /** Before anything is counted. */
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+class Meter {
+  private readonly recorder = new LatencyRecorder();
+  private readonly from: number;
+  readonly until: number;
+  private failures = 0;
+
+  constructor({ warmUpMs, measureMs }: LoadTimes) {
+    this.from = performance.now() + warmUpMs;
+    this.until = this.from + measureMs;
+  }
+
+  async time(operation: Operation, n: number, startedAt: number): Promise<void> {
+    let failed = 0;
+    try {
+      await operation(n);
+    } catch {
+      failed = 1;
+    }
+    const now = performance.now();
+    if (now < this.from || now >= this.until) return;
+    this.failures += failed;
+    if (failed === 0) this.recorder.add(now - startedAt);
+  }
+
+  result(): LoadResult {
+    const seconds = (this.until - this.from) / 1000;
+    return {
+      opsPerSecond: this.recorder.count / seconds,
+      failures: this.failures,
+      ...this.recorder.summary(),
+    };
+  }
+}
+
+/** `inFlight` callers, each of which sends its next call when the last one was answered. */
+export async function closedLoop(
+  operation: Operation,
+  inFlight: number,
+  times: LoadTimes,
+): Promise<LoadResult> {
+  const meter = new Meter(times);
+  let n = 0;
+  const caller = async (): Promise<void> => {
+    for (let now = performance.now(); now < meter.until; now = performance.now())
+      await meter.time(operation, n++, now);
+  };
+  await Promise.all(Array.from({ length: inFlight }, caller));
+  return meter.result();
+}
+
+/**
+ * Calls at a fixed rate, whatever the answers do. A latency counts from when the call was meant to
+ * be sent, so a stall is seen by all the calls that it held up and not by one alone (coordinated
+ * omission).
+ */
+export async function openLoop(
+  operation: Operation,
+  callsPerSecond: number,
+  times: LoadTimes,
+): Promise<LoadResult> {
+  const meter = new Meter(times);
+  const startedAt = performance.now();
+  const calls: Promise<void>[] = [];
+  const everyMs = 1000 / callsPerSecond;
+  let n = 0;
+  for (let due = startedAt; due < meter.until;) {
+    for (; due <= performance.now() && due < meter.until; due = startedAt + n * everyMs)
+      calls.push(meter.time(operation, n++, due));
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  await Promise.all(calls);
+  return meter.result();
+}

@@ -1,0 +1,80 @@
+import type { Cell } from "./cell.js";
+
+const figures = [
+  ...(["opsPerSecond", "p50", "p90", "p99", "max"] as const),
+  ...(["clientCpu", "leaderCpu", "followerCpu", "batch"] as const),
+];
+
+function sameWork(a: Cell, b: Cell): boolean {
+  return a.work === b.work && a.load === b.load && a.loop === b.loop;
+}
+
+function median(values: readonly (number | null)[]): number | null {
+  const sorted = values.filter((value) => value !== null).toSorted((a, b) => a - b);
+  return sorted[sorted.length >> 1] ?? null;
+}
+
+/** The cells of several rounds as one each, every figure the median of its own. */
+export function medians(cells: readonly Cell[]): Cell[] {
+  const result: Cell[] = [];
+  for (const cell of cells) {
+    if (result.some((one) => one.target === cell.target && sameWork(one, cell))) continue;
+    const group = cells.filter((one) => one.target === cell.target && sameWork(one, cell));
+    const middle = figures.map((name) => [name, median(group.map((one) => one[name]))]);
+    const failures = group.reduce((sum, one) => sum + one.failures, 0);
+    result.push({ ...cell, ...Object.fromEntries(middle), failures });
+  }
+  return result;
+}
+
+const columns = ["work", "load", "target", "ops/s", "p50", "p90", "p99", "max ms"];
+const cpuColumns = ["client", "leader", "follower", "batch", "ratio"];
+
+function inMs(value: number): string {
+  return value.toFixed(2);
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(0)} %`;
+}
+
+function row(cell: Cell, base: Cell | undefined): string[] {
+  const ratio = base === undefined || base === cell ? null : base.opsPerSecond / cell.opsPerSecond;
+  const load = cell.loop === "closed" ? `${cell.load}` : `${cell.load}/s`;
+  const failures = cell.failures === 0 ? "" : ` (${cell.failures} failed)`;
+  return [
+    cell.work,
+    load,
+    cell.target,
+    Math.round(cell.opsPerSecond).toLocaleString("en-US") + failures,
+    ...[cell.p50, cell.p90, cell.p99, cell.max].map(inMs),
+    ...[cell.clientCpu, cell.leaderCpu, cell.followerCpu].map(percent),
+    cell.batch === null ? "" : cell.batch.toFixed(1),
+    ratio === null ? "" : `${ratio.toFixed(2)}x`,
+  ];
+}
+
+/**
+ * A Markdown table, the targets of one load under each other. CPU is in shares of one core; `ratio`
+ * is the first target's throughput over that row's.
+ */
+export function table(cells: readonly Cell[]): string {
+  const rows = [[...columns, ...cpuColumns]];
+  const shown = new Set<Cell>();
+  for (const cell of cells) {
+    if (shown.has(cell)) continue;
+    for (const one of cells.filter((other) => sameWork(cell, other))) {
+      rows.push(row(one, cell));
+      shown.add(one);
+    }
+  }
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((cellsOf) => cellsOf[i]!.length)));
+  const lines = rows.map((cellsOf) => {
+    const padded = cellsOf.map((text, i) =>
+      i < 3 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!),
+    );
+    return `| ${padded.join(" | ")} |`;
+  });
+  const rule = widths.map((width, i) => (i < 3 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
+  return [lines[0], `| ${rule.join(" | ")} |`, ...lines.slice(1)].join("\n");
+}
