@@ -23,7 +23,7 @@ export interface NodeView {
 }
 
 /** How often whole logs are compared, and not only what changed. */
-const stepsPerFullCheck = 2000;
+const stepsPerFullCheck = 20_000;
 
 type Request = AppendEntries | RequestVote | TimeoutNow;
 
@@ -411,5 +411,7 @@ function isSameEntry(a: Entry, b: Entry): boolean {
 }
 
 function isSameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at]);
+  if (a.length !== b.length) return false;
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return false;
+  return true;
 }

@@ -16,6 +16,7 @@ import { calmDisk, drawTuning, type FullTuning } from "./fullTuning.js";
 import { SimClient } from "./simClient.js";
 import { SimServer, type FullWorld } from "./simServer.js";
 
+const settled = Promise.resolve();
 /** Within which a cluster must serve again once all faults have ended. */
 const recoveryMsMax = 30_000;
 /** Events that one run may take; a run that takes more goes round in circles. */
@@ -176,16 +177,38 @@ export class FullCluster {
   }
 
   /** @returns whether `isDone` became true by `deadline`. */
-  private async runUntil(deadline: number, isDone: () => boolean): Promise<boolean> {
-    while (!isDone()) {
-      if (!this.clock.step(deadline)) return isDone();
-      if (++this.events > eventsMax) throw new Error(`more than ${eventsMax} events`);
-      await settle(this.events);
-      for (const server of this.touched) this.invariants.afterStep(server);
-      this.touched.clear();
-      if (this.failure !== null) throw this.failure;
-    }
-    return true;
+  private runUntil(deadline: number, isDone: () => boolean): Promise<boolean> {
+    return new Promise((resolve, reject) => {
+      const next = (): void => {
+        try {
+          this.lookAtTouched();
+          if (isDone()) resolve(true);
+          else if (this.clock.step(deadline)) this.settle(next);
+          else resolve(isDone());
+        } catch (error) {
+          reject(error);
+        }
+      };
+      next();
+    });
+  }
+
+  private lookAtTouched(): void {
+    for (const server of this.touched) this.invariants.afterStep(server);
+    this.touched.clear();
+    if (this.failure !== null) throw this.failure;
+  }
+
+  /**
+   * Calls `next` when every promise reaction that is due has run, and those that they brought
+   * about: a tick comes after all of them. A turn of the event loop does the same at several times
+   * the cost, so one comes only now and then, for the immediates that production code asks for.
+   */
+  private settle(next: () => void): void {
+    if (++this.events > eventsMax) throw new Error(`more than ${eventsMax} events`);
+    if (this.events % eventsPerTurn === 0) setImmediate(next);
+    // From a reaction: ticks that ask for ticks would keep all reactions waiting.
+    else void settled.then(() => process.nextTick(next));
   }
 
   private result(): FullRunResult {
@@ -210,16 +233,4 @@ export class FullCluster {
     ].join("\n");
     return new FullRunFailure(message, { cause });
   }
-}
-
-/**
- * Runs every promise reaction that is due, and those that they bring about: a tick comes after all
- * of them. A turn of the event loop does the same at several times the cost, so one comes only now
- * and then, for the immediates that production code asks for.
- */
-function settle(event: number): Promise<void> {
-  return new Promise((resolve) => {
-    if (event % eventsPerTurn === 0) setImmediate(resolve);
-    else process.nextTick(resolve);
-  });
 }

@@ -1,3 +1,5 @@
+import { readVerdict } from "../../../clerk/outcome.js";
+import type { ServerReply } from "../../../clerk/serverNode.js";
 import type { RaftEnvironment } from "../../../raft/environment.js";
 import { RaftRpcUtil } from "../../../raft/raftRpcUtil.js";
 import { RaftService } from "../../../raft/raftService.js";
@@ -232,12 +234,15 @@ export class SimServer implements NodeView {
     const controller = new MprpcController();
     const request = method.request.decode(bytes);
     this.event(method.name, bytes.length);
+    const commitWhenAsked = this.world.invariants.commitIndex;
     const service: RpcService =
       method.serviceName === kvServer.descriptor.name ? kvServer : new RaftService(kvServer.raft);
     service.callMethod(method, controller, request, (reply) => {
       if (this.life !== life) return;
       if (controller.failed() || reply === null)
         return respond(null, controller.status, controller.errorText());
+      if (method.name === "Get" && readVerdict((reply as ServerReply).Err) !== "wrongLeader")
+        this.world.invariants.readConfirmed(this.id, this.appliedIndex, commitWhenAsked);
       watchReply(method, request, reply, (asked, answer) =>
         this.world.invariants.replyLeaves(this, asked, answer),
       );
