@@ -1,3 +1,4 @@
+import type { OutgoingRequest } from "../../raft/core/index.js";
 import { CoreNode, type World } from "./coreNode.js";
 import { calm, drawTuning, type CoreTuning } from "./coreTuning.js";
 import { Invariants } from "./invariants.js";
@@ -38,6 +39,8 @@ export interface CoreClusterOptions {
   readonly tuning?: Partial<CoreTuning>;
   /** Writes every event to stderr. */
   readonly printTrace?: boolean;
+  /** Told of every request of a core's that leaves. */
+  readonly onRequest?: (out: OutgoingRequest) => void;
 }
 
 /** A cluster of cores under the conditions that `seed` draws. */
@@ -65,7 +68,8 @@ export class CoreCluster {
     this.rpc = new SimRpc(this.clock, this.network, prng.fork(), tuning.rpc);
     const { clock, rpc, trace, invariants } = this;
     const node = (id: number): CoreNode => this.nodes[id]!;
-    const world: World = { clock, rpc, trace, invariants, tuning, node };
+    const onRequest = options.onRequest ?? ((): void => {});
+    const world: World = { clock, rpc, trace, invariants, tuning, node, onRequest };
     this.nodes = Array.from(
       { length: clusterSize },
       (_, id) => new CoreNode(id, world, prng.fork()),

@@ -25,6 +25,7 @@ export interface World {
   readonly invariants: Invariants;
   readonly tuning: CoreTuning;
   readonly node: (id: number) => CoreNode;
+  readonly onRequest: (out: OutgoingRequest) => void;
 }
 
 type CoreRequest = OutgoingRequest["request"];
@@ -308,6 +309,7 @@ export class CoreNode implements NodeView {
   private send(out: OutgoingRequest): void {
     const { to, request } = out;
     this.world.invariants.requestLeaves(this, request);
+    this.world.onRequest(out);
     const { core } = this;
     this.world.rpc.call<Reply>({
       from: this.id,

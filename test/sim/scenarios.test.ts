@@ -1,47 +1,18 @@
 import { describe, expect, test } from "vitest";
 import { CoreCluster } from "./coreCluster.js";
 import type { CoreNode } from "./coreNode.js";
-import { calm, type CoreTuning } from "./coreTuning.js";
+import { steadyTuning } from "./steadyTuning.js";
 
 /*
  * Availability: what no invariant can tell, for a cluster that does nothing is safe. Each scenario
  * runs for several seeds, with a fault that lasts.
  */
 
-const electionTimeoutMsMax = 500;
-
-const tuning: Omit<CoreTuning, "clusterSize"> = {
-  runMs: 0,
-  node: {
-    heartbeatMs: 25,
-    electionTimeoutMsMin: 300,
-    electionTimeoutMsMax,
-    appendEntriesMax: 100,
-    appendBytesMax: 100_000,
-    inflightMax: 64,
-    inflightBytesMax: 1_000_000,
-    uncommittedBytesMax: 1_000_000,
-    readMode: "readIndex",
-    leaseClockDriftPpmMax: 0,
-    clockDriftMax: 0.01,
-    turnMsMax: 1,
-    promptTurnChance: 0.5,
-    timerLateMsMax: 1,
-    snapshotEntries: 50,
-    trailingEntries: 10,
-    snapshotChunks: 2,
-    lateReportChance: 0,
-  },
-  network: calm.network,
-  rpc: { timeoutMs: 1000, refusalChance: 1, repeatsReplies: false },
-  disk: calm.disk,
-  faults: { intervalMsMax: 1, durationMsMax: 1, kinds: ["crash"] },
-  workload: { intervalMsMax: 1, batchMax: 1, commandBytesMax: 8, readChance: 0 },
-};
+const { electionTimeoutMsMax } = steadyTuning.node;
 
 /** A cluster with a leader that all follow. */
 function settled(seed: number, clusterSize: number): { cluster: CoreCluster; leader: CoreNode } {
-  const cluster = new CoreCluster(seed, { tuning: { ...tuning, clusterSize } });
+  const cluster = new CoreCluster(seed, { tuning: { ...steadyTuning, clusterSize } });
   cluster.start();
   const isSettled = (): boolean =>
     cluster.leader !== undefined &&
