@@ -264,7 +264,7 @@ export class Invariants implements DiskObserver {
     check(this.committed[meta.index]?.entry.term === meta.term, () => [
       `node ${node} has a snapshot of ${meta.index} in term ${meta.term}: not committed`,
     ]);
-    this.sameHash(node, meta.index, hash);
+    this.stateIs(node, meta.index, hash);
   }
 
   /** A request of an older term changes nothing: not the log, not a role, not even a timer. */
@@ -338,11 +338,14 @@ export class Invariants implements DiskObserver {
       `state machine of node ${node.id} went from ${shadow.appliedIndex} to ${index}`,
     ]);
     shadow.appliedIndex = index;
-    this.sameHash(node.id, index, hash);
+    this.stateIs(node.id, index, hash);
   }
 
-  /** A negative hash is none: the state was not looked at there. */
-  private sameHash(node: number, index: number, hash: number): void {
+  /**
+   * State Machine Safety: equal states at equal indexes. A negative hash is none: the state was not
+   * looked at there.
+   */
+  stateIs(node: number, index: number, hash: number): void {
     if (hash < 0) return;
     const known = (this.hashes[index] ??= hash);
     check(known === hash, () => [`State Machine Safety: node ${node} differs at ${index}`]);

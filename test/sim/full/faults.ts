@@ -1,4 +1,4 @@
-import type { SimNetwork } from "../network.js";
+import type { NetworkTuning, SimNetwork } from "../network.js";
 import type { Prng } from "../prng.js";
 import type { Trace } from "../trace.js";
 import type { VirtualClock } from "../virtualClock.js";
@@ -15,7 +15,14 @@ export const faultKinds = [
   "isolate leader",
   "split",
   "one-way",
+  "cut links",
+  "storm",
   "stall disk",
+  "slow disk",
+  "fill disk",
+  "break disk",
+  "clock leap",
+  "clock drift",
   "transfer",
 ] as const;
 
@@ -29,13 +36,25 @@ export interface FaultTuning {
   readonly kinds: readonly FaultKind[];
 }
 
+/** While a storm lasts. */
+const storm: Partial<NetworkTuning> = {
+  lossChance: 0.3,
+  duplicateChance: 0.3,
+  slowChance: 0.5,
+  slowMsMax: 300,
+  inOrder: false,
+};
+
+/** The last is long enough for sessions to expire. */
+const leapsMs = [100, 3_000, 10_000_000];
+
 /** Disk operations until a crash in the midst of one, at most. */
 const operationsToCrashMax = 20;
 
 /** Begins faults at random moments, and ends each of them some time later. */
 export class Faults {
-  /** Begun so far. */
-  count = 0;
+  /** Begun so far, of each kind. */
+  readonly counts: Partial<Record<FaultKind, number>> = {};
   private readonly clock: VirtualClock;
   private readonly trace: Trace;
   private readonly servers: readonly SimServer[];
@@ -43,6 +62,7 @@ export class Faults {
   private readonly network: SimNetwork;
   private readonly prng: Prng;
   private readonly tuning: FaultTuning;
+  private readonly usual: NetworkTuning;
   private isStopped = false;
 
   constructor(
@@ -58,6 +78,7 @@ export class Faults {
     this.servers = servers;
     this.clientPlaces = clientPlaces;
     this.network = network;
+    this.usual = network.tuning;
     this.prng = prng;
     this.tuning = tuning;
   }
@@ -66,8 +87,9 @@ export class Faults {
     const { stableMsMin, intervalMsMax, kinds } = this.tuning;
     this.clock.after(stableMsMin + this.prng.between(0, intervalMsMax), () => {
       if (this.isStopped) return;
-      this.count++;
-      this.strike(this.prng.pick(kinds));
+      const kind = this.prng.pick(kinds);
+      this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+      this.strike(kind);
       this.start();
     });
   }
@@ -107,8 +129,22 @@ export class Faults {
         return this.partition(this.someServers());
       case "one-way":
         return this.blockOneWay();
+      case "cut links":
+        return this.cutLinks();
+      case "storm":
+        return this.storm();
       case "stall disk":
-        return server.stallDisk(this.duration());
+        return server.diskFaults.stall(this.duration());
+      case "slow disk":
+        return server.diskFaults.slowDown(this.duration());
+      case "fill disk":
+        return server.diskFaults.fill(this.duration());
+      case "break disk":
+        return server.diskFaults.break(this.duration());
+      case "clock leap":
+        return server.clock.leap(this.prng.pick(leapsMs));
+      case "clock drift":
+        return server.drift();
       case "transfer":
         return leader.transfer(this.prng.int(-1, this.servers.length - 1));
     }
@@ -130,6 +166,24 @@ export class Faults {
     for (const from of this.someServers())
       for (const to of this.someServers()) this.network.block(from, to);
     this.later(() => this.network.heal());
+  }
+
+  /** A partial partition: some pairs don't hear each other, and others hear both. */
+  private cutLinks(): void {
+    for (const { id: one } of this.servers)
+      for (const { id: other } of this.servers) {
+        if (other >= one || !this.prng.chance(0.5)) continue;
+        this.network.block(one, other);
+        this.network.block(other, one);
+      }
+    this.later(() => this.network.heal());
+  }
+
+  private storm(): void {
+    this.network.tuning = { ...this.usual, ...storm };
+    this.later(() => {
+      this.network.tuning = this.usual;
+    });
   }
 
   private someServers(): Set<number> {

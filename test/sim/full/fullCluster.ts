@@ -11,7 +11,7 @@ import { calmNetwork, SimNetwork } from "../network.js";
 import { Prng } from "../prng.js";
 import { Trace } from "../trace.js";
 import { VirtualClock } from "../virtualClock.js";
-import { Faults } from "./faults.js";
+import { Faults, type FaultKind } from "./faults.js";
 import { calmDisk, drawTuning, type FullTuning } from "./fullTuning.js";
 import { SimClient } from "./simClient.js";
 import { SimServer, type FullWorld } from "./simServer.js";
@@ -33,7 +33,8 @@ export interface FullRunResult {
   readonly operations: number;
   readonly answered: number;
   readonly committed: number;
-  readonly faults: number;
+  /** How many of each kind struck. */
+  readonly faults: Readonly<Partial<Record<FaultKind, number>>>;
 }
 
 /** One run failed; `message` holds the seed, how to replay it, and the newest events. */
@@ -46,6 +47,11 @@ export interface FullClusterOptions {
   readonly tuning?: Partial<FullTuning>;
   /** Writes every event to stderr. */
   readonly printTrace?: boolean;
+  /**
+   * Leaves reads to the clients' history: else the moment when a server answers one too late is the
+   * moment when the run ends.
+   */
+  readonly readsGoUnwatched?: boolean;
   /** Where the drawing of a history goes that is not linearizable. */
   readonly drawTo?: string;
 }
@@ -58,6 +64,7 @@ export class FullCluster {
   private readonly drawTo: string;
   private readonly clock = new VirtualClock();
   private readonly network: SimNetwork;
+  private readonly prng: Prng;
   private readonly trace: Trace;
   private readonly invariants = new Invariants();
   private readonly recorder = new HistoryRecorder({ now: () => this.clock.now });
@@ -84,6 +91,7 @@ export class FullCluster {
       tuning,
       server: (id) => this.servers[id]!,
       touched: (server) => this.touched.add(server),
+      readsAreWatched: options.readsGoUnwatched !== true,
       downMs: () => this.faults.duration(),
       failed: (error) => {
         this.failure ??= error;
@@ -105,6 +113,7 @@ export class FullCluster {
       prng.fork(),
       tuning.faults,
     );
+    this.prng = prng;
     this.invariants.watch(this.servers);
   }
 
@@ -120,7 +129,7 @@ export class FullCluster {
       this.faults.start();
       await this.runUntil(this.tuning.runMs, () => false);
       this.calmDown();
-      await this.mustServe();
+      await this.mustRecover();
       this.invariants.checkAll();
       this.checkClients();
     } catch (error) {
@@ -137,16 +146,33 @@ export class FullCluster {
     this.network.tuning = calmNetwork;
     for (const client of this.clients) client.stop();
     for (const server of this.servers) {
-      server.diskTuning = calmDisk;
+      server.diskFaults.mend(calmDisk);
       server.resume();
       server.crashAtOperation(0);
-      server.stallDisk(0);
       server.start();
     }
   }
 
-  /** Liveness: a client is served, and every node applies all that is committed. */
-  private async mustServe(): Promise<void> {
+  /** Liveness: a majority serves, with a minority gone for good; and when that is back, so do all. */
+  private async mustRecover(): Promise<void> {
+    const lost = this.drawLost();
+    for (const server of lost) server.holdDown();
+    await this.mustServe(this.servers.filter((server) => !lost.has(server)));
+    if (lost.size === 0) return;
+    for (const server of lost) server.letUp();
+    await this.mustServe(this.servers);
+  }
+
+  private drawLost(): ReadonlySet<SimServer> {
+    const { nodes, minorityLostChance } = this.tuning;
+    if (!this.prng.chance(minorityLostChance)) return new Set();
+    const first = this.prng.int(0, nodes - 1);
+    const count = this.prng.int(0, Math.floor((nodes - 1) / 2));
+    return new Set(Array.from({ length: count }, (_, at) => this.servers[(first + at) % nodes]!));
+  }
+
+  /** A client is served, and every one of `servers` applies all that is committed. */
+  private async mustServe(servers: readonly SimServer[]): Promise<void> {
     const client = this.clients[0]!;
     let isServed = false;
     const ask = (): void => {
@@ -157,9 +183,11 @@ export class FullCluster {
     };
     ask();
     const isDone = (): boolean =>
-      isServed &&
-      this.servers.every((server) => server.lastApplied === this.invariants.commitIndex);
-    if (await this.runUntil(this.clock.now + recoveryMsMax, isDone)) return;
+      isServed && servers.every((server) => server.lastApplied === this.invariants.commitIndex);
+    if (await this.runUntil(this.clock.now + recoveryMsMax, isDone)) {
+      for (const server of servers) server.compareState();
+      return;
+    }
     const nodes = this.servers.map(
       ({ id, core, lastApplied }) => `${id} ${core?.role} of ${core?.term} applied ${lastApplied}`,
     );
@@ -220,7 +248,7 @@ export class FullCluster {
       operations: this.recorder.operations().length,
       answered: this.clients.reduce((sum, { answered }) => sum + answered, 0),
       committed: this.invariants.commitIndex,
-      faults: this.faults.count,
+      faults: this.faults.counts,
     };
   }
 

@@ -33,11 +33,13 @@ export interface FullTuning {
   readonly segmentBytes: number;
   readonly network: NetworkTuning;
   readonly disk: DiskTuning;
-  /** The largest part by which a node's clock runs fast or slow. */
+  /** By which part of its pace a node's clock may run fast or slow, at most. */
   readonly clockDriftMax: number;
   /** The longest time from something to do until a node gets to it. */
   readonly turnMsMax: number;
   readonly faults: FaultTuning;
+  /** That a minority of the servers stays down at first, once all other faults have ended. */
+  readonly minorityLostChance: number;
   readonly client: ClientTuning;
 }
 
@@ -50,10 +52,12 @@ export const calmDisk: DiskTuning = {
 };
 
 export function drawTuning(prng: Prng): FullTuning {
+  const clockDriftMax = prng.pick([0, 0.01, 0.1]);
+  const readMode = prng.pick<RaftOptions["readMode"]>(["readIndex", "readIndex", "lease"]);
   return {
     nodes: prng.pick([1, 3, 3, 3, 5, 5, 5, 7]),
     runMs: 10_000,
-    raft: drawRaft(prng),
+    raft: { ...drawRaft(prng), readMode, leaseClockDriftPpmMax: tightBoundPpm(clockDriftMax) },
     kv: {
       snapshotLogBytes: prng.pick([-1, 1_000, 5_000, 50_000]),
       trailingEntries: prng.pick([0, 5, 100]),
@@ -62,16 +66,22 @@ export function drawTuning(prng: Prng): FullTuning {
     segmentBytes: prng.pick([4_096, 16_384, 65_536]),
     network: drawNetwork(prng),
     disk: drawDisk(prng),
-    clockDriftMax: prng.pick([0, 0.01, 0.1]),
+    clockDriftMax,
     turnMsMax: prng.pick([0, 0.2, 3]),
     faults: {
       intervalMsMax: prng.pick([300, 1_000, 3_000]),
       durationMsMax: prng.pick([100, 500, 2_000]),
       stableMsMin: prng.pick([0, 0, 500]),
-      kinds: drawKinds(prng),
+      kinds: drawKinds(prng, readMode),
     },
+    minorityLostChance: prng.pick([0, 0.5]),
     client: drawClient(prng),
   };
+}
+
+/** By how much the fastest clock may outrun the slowest, in millionths: no less will do. */
+export function tightBoundPpm(clockDriftMax: number): number {
+  return 1_000_000 * ((1 + clockDriftMax) / (1 - clockDriftMax) - 1);
 }
 
 function drawRaft(prng: Prng): Partial<RaftOptions> {
@@ -129,7 +139,9 @@ function drawClient(prng: Prng): ClientTuning {
   };
 }
 
-function drawKinds(prng: Prng): FaultTuning["kinds"] {
-  const kinds = faultKinds.filter(() => prng.chance(0.5));
-  return kinds.length > 0 ? kinds : [prng.pick(faultKinds)];
+function drawKinds(prng: Prng, readMode: RaftOptions["readMode"]): FaultTuning["kinds"] {
+  // A lease rests on clocks that keep to their bound: one that leaps breaks the promise.
+  const allowed = faultKinds.filter((kind) => readMode !== "lease" || kind !== "clock leap");
+  const kinds = allowed.filter(() => prng.chance(0.4));
+  return kinds.length > 0 ? kinds : [prng.pick(allowed)];
 }

@@ -1,21 +1,13 @@
 /**
  *     npm run sim -- --seed 17 [--trace]     one run, replayed byte for byte
  *     npm run sim -- --seeds 1..5000         many
+ *     npm run sim -- --seconds 100000        as many as it takes for so much simulated time
  *     npm run sim -- ... --core              clusters of cores alone
  */
 import { parseArgs } from "node:util";
-import { CoreCluster } from "../coreCluster.js";
-import { FullCluster } from "./fullCluster.js";
-
-interface Totals {
-  seeds: number;
-  simulatedMs: number;
-  operations: number;
-  committed: number;
-  faults: number;
-  events: number;
-  violations: number;
-}
+import { CoreCluster, type CoreRunResult } from "../coreCluster.js";
+import { FullCluster, type FullRunResult } from "./fullCluster.js";
+import { Totals } from "./totals.js";
 
 /** Between two progress lines. */
 const progressMs = 5_000;
@@ -27,82 +19,46 @@ function range(text: string): { first: number; last: number } {
   throw new RangeError(`--seeds is not first..last: ${text}`);
 }
 
-function line(totals: Totals, startedAt: number): string {
-  const seconds = (performance.now() - startedAt) / 1_000;
-  const simulated = totals.simulatedMs / 1_000;
-  return (
-    `${totals.seeds} seeds (${(totals.seeds / seconds).toFixed(1)}/s), ` +
-    `${simulated.toFixed(0)} simulated s (${(simulated / seconds).toFixed(0)} a real s), ` +
-    `${totals.operations} client operations, ${totals.committed} entries committed, ` +
-    `${totals.faults} faults, ${totals.events} events, ${totals.violations} violations`
-  );
+function seconds(text: string): number {
+  const value = Number(text);
+  if (value > 0) return value;
+  throw new RangeError(`--seconds is not a number above 0: ${text}`);
 }
 
-async function runSeed(
-  seed: number,
-  isCore: boolean,
-  printTrace: boolean,
-): Promise<Totals & { readonly hash: string }> {
-  if (isCore) {
-    const { events, committed, simulatedMs, traceHash } = new CoreCluster(seed, {
-      printTrace,
-    }).run();
-    return {
-      seeds: 1,
-      simulatedMs,
-      operations: 0,
-      committed,
-      faults: 0,
-      events,
-      violations: 0,
-      hash: traceHash,
-    };
+const { values } = parseArgs({
+  options: {
+    seed: { type: "string" },
+    seeds: { type: "string" },
+    seconds: { type: "string" },
+    core: { type: "boolean", default: false },
+    trace: { type: "boolean", default: false },
+  },
+});
+const msMax = values.seconds === undefined ? Infinity : 1_000 * seconds(values.seconds);
+const endless = `1..${Number.MAX_SAFE_INTEGER}`;
+const { first, last } = range(
+  values.seed ?? values.seeds ?? (msMax === Infinity ? "1..1000" : endless),
+);
+const totals = new Totals();
+
+function run(seed: number): FullRunResult | CoreRunResult | Promise<FullRunResult> {
+  const options = { printTrace: values.trace };
+  return values.core ? new CoreCluster(seed, options).run() : new FullCluster(seed, options).run();
+}
+
+let toldAt = performance.now();
+for (let seed = first; seed <= last && totals.simulatedMs < msMax; seed++) {
+  try {
+    const result = await run(seed);
+    totals.add(result);
+    if (first === last) console.log(`seed ${seed}, trace hash ${result.traceHash}`);
+  } catch (error) {
+    totals.failed(seed);
+    console.log((error as Error).message);
   }
-  const { traceHash, ...result } = await new FullCluster(seed, { printTrace }).run();
-  return { ...result, seeds: 1, violations: 0, hash: traceHash };
+  if (performance.now() - toldAt < progressMs) continue;
+  toldAt = performance.now();
+  console.log(`up to seed ${seed}: ${totals.line()}`);
 }
-
-async function main(): Promise<void> {
-  const { values } = parseArgs({
-    options: {
-      seed: { type: "string" },
-      seeds: { type: "string", default: "1..1000" },
-      core: { type: "boolean", default: false },
-      trace: { type: "boolean", default: false },
-    },
-  });
-  const { first, last } = range(values.seed ?? values.seeds);
-  const totals: Totals = {
-    seeds: 0,
-    simulatedMs: 0,
-    operations: 0,
-    committed: 0,
-    faults: 0,
-    events: 0,
-    violations: 0,
-  };
-  const startedAt = performance.now();
-  let toldAt = startedAt;
-  for (let seed = first; seed <= last; seed++) {
-    totals.seeds++;
-    try {
-      const run = await runSeed(seed, values.core, values.trace);
-      totals.simulatedMs += run.simulatedMs;
-      totals.operations += run.operations;
-      totals.committed += run.committed;
-      totals.faults += run.faults;
-      totals.events += run.events;
-      if (first === last) console.log(`seed ${seed}, trace hash ${run.hash}`);
-    } catch (error) {
-      totals.violations++;
-      console.log((error as Error).message);
-    }
-    if (performance.now() - toldAt < progressMs) continue;
-    toldAt = performance.now();
-    console.log(`up to seed ${seed}: ${line(totals, startedAt)}`);
-  }
-  console.log(`seeds ${first}..${last}: ${line(totals, startedAt)}`);
-  if (totals.violations > 0) process.exitCode = 1;
-}
-
-await main();
+console.log(totals.summary());
+if (totals.failedSeeds.length > 0) process.exitCode = 1;

@@ -9,14 +9,16 @@ import { KvServer } from "../../../kvserver/kvServer.js";
 import type { KvStateMachine } from "../../../kvserver/stateMachine.js";
 import { MprpcController } from "../../../rpc/mprpcController.js";
 import type { MethodDescriptor, RpcService } from "../../../rpc/service.js";
-import { MemoryDisk } from "../../raft/persister/memoryDisk.js";
+import { MemoryDisk, type Operation } from "../../raft/persister/memoryDisk.js";
 import { DurableState } from "../durableState.js";
 import { InvariantViolation, type Invariants, type NodeView } from "../invariants.js";
 import type { SimNetwork } from "../network.js";
+import { NodeClock } from "../nodeClock.js";
 import type { Prng } from "../prng.js";
 import type { Trace } from "../trace.js";
 import type { VirtualClock } from "../virtualClock.js";
-import type { DiskTuning, FullTuning } from "./fullTuning.js";
+import { DiskFaults } from "./diskFaults.js";
+import type { FullTuning } from "./fullTuning.js";
 import { encoded, SimChannel, type Respond } from "./simChannel.js";
 import { stateHash } from "./stateHash.js";
 import { watchReply, watchRequest } from "./watchMessages.js";
@@ -32,6 +34,8 @@ export interface FullWorld {
   readonly server: (id: number) => SimServer;
   /** Something happened at a server: it is looked at before the next event. */
   readonly touched: (server: SimServer) => void;
+  /** Whether each answered read is compared with what was committed when it came. */
+  readonly readsAreWatched: boolean;
   /** How long a server that went down stays so. */
   readonly downMs: () => number;
   /** A run ends with the first of these. */
@@ -53,28 +57,29 @@ interface Life {
 /** A whole node in production code; only network, disk, clock and chance are simulated. */
 export class SimServer implements NodeView {
   readonly id: number;
+  readonly clock: NodeClock;
+  readonly diskFaults: DiskFaults;
   durable: DurableState;
-  diskTuning: DiskTuning;
   private readonly world: FullWorld;
   private readonly prng: Prng;
   private readonly disk = new MemoryDisk();
-  private readonly clockRate: number;
-  private readonly clockOffset: number;
   private life: Life | null = null;
   private lastPersister: WatchedPersister | null = null;
   private isPaused = false;
+  private isHeldDown = false;
   private inbox: (() => void)[] = [];
-  private stalledUntil = 0;
   private operationsToCrash = 0;
+  /** The disk has failed this process, or an earlier one that it let down. */
+  private diskFailed = false;
 
   constructor(id: number, world: FullWorld, prng: Prng) {
-    const { tuning, invariants } = world;
+    const { tuning, invariants, clock } = world;
     this.id = id;
     this.world = world;
     this.prng = prng;
-    this.diskTuning = tuning.disk;
-    this.clockRate = 1 + prng.between(-1, 1) * tuning.clockDriftMax;
-    this.clockOffset = prng.between(0, 1_000_000);
+    this.diskFaults = new DiskFaults(clock, prng.fork(), tuning.disk);
+    this.clock = new NodeClock(clock, prng.between(0, 1_000_000), 1);
+    this.drift();
     this.durable = new DurableState(id, invariants);
     this.disk.fault = (operation) => this.diskFault(operation);
     this.disk.defer = (task) => this.syncLater(task);
@@ -91,11 +96,13 @@ export class SimServer implements NodeView {
     return this.appliedIndex;
   }
   private appliedIndex = 0;
+  private machine: KvStateMachine | null = null;
 
   start(): void {
-    if (this.life !== null) return;
+    if (this.life !== null || this.isHeldDown) return;
     const life: Life = { persister: null, kvServer: null };
     this.life = life;
+    this.diskFailed = false;
     this.event("start");
     this.boot(life).catch((error: unknown) => {
       if (this.life === life) this.bootFailed(error as Error);
@@ -107,12 +114,13 @@ export class SimServer implements NodeView {
     if (this.life === null) return;
     this.event("crash");
     this.life = null;
-    const { keepChance } = this.diskTuning;
+    const { keepChance } = this.diskFaults.tuning;
     this.disk.crash(() => this.prng.chance(keepChance));
     this.isPaused = false;
     this.inbox = [];
     this.operationsToCrash = 0;
     this.appliedIndex = 0;
+    this.machine = null;
     this.world.touched(this);
     this.world.clock.after(this.world.downMs(), () => this.start());
   }
@@ -135,8 +143,20 @@ export class SimServer implements NodeView {
     this.world.touched(this);
   }
 
-  stallDisk(ms: number): void {
-    this.stalledUntil = this.world.clock.now + ms;
+  /** Down until it is let up again. */
+  holdDown(): void {
+    this.isHeldDown = true;
+    this.crash();
+  }
+
+  letUp(): void {
+    this.isHeldDown = false;
+    this.start();
+  }
+
+  /** The clock takes another pace, within what the run's conditions allow. */
+  drift(): void {
+    this.clock.runAt(1 + this.prng.between(-1, 1) * this.world.tuning.clockDriftMax);
   }
 
   transfer(target: number): void {
@@ -167,7 +187,7 @@ export class SimServer implements NodeView {
       schedule: environment.schedule,
       now: environment.now,
       randomBytes: (count) => Uint8Array.from({ length: count }, () => this.prng.int(0, 255)),
-      syncPolicy: { waits: () => this.waits(), observe: () => {} },
+      syncPolicy: { waits: () => this.diskFaults.isQuick(), observe: () => {} },
     });
     if (this.life !== life) return;
     this.checkRecovered(inner);
@@ -191,9 +211,9 @@ export class SimServer implements NodeView {
   private environment(life: Life): RaftEnvironment {
     const { clock, tuning } = this.world;
     return {
-      now: () => this.clockOffset + clock.now * this.clockRate,
+      now: () => this.clock.now,
       random: this.prng.float,
-      setTimer: (ms, task) => clock.after(ms / this.clockRate, () => this.run(life, task)),
+      setTimer: (ms, task) => clock.after(this.clock.lasts(ms), () => this.run(life, task)),
       schedule: (task) => {
         clock.after(this.prng.between(0, tuning.turnMsMax), () => this.run(life, task));
       },
@@ -241,8 +261,7 @@ export class SimServer implements NodeView {
       if (this.life !== life) return;
       if (controller.failed() || reply === null)
         return respond(null, controller.status, controller.errorText());
-      if (method.name === "Get" && readVerdict((reply as ServerReply).Err) !== "wrongLeader")
-        this.world.invariants.readConfirmed(this.id, this.appliedIndex, commitWhenAsked);
+      if (method.name === "Get") this.readLeaves(reply as ServerReply, commitWhenAsked);
       watchReply(method, request, reply, (asked, answer) =>
         this.world.invariants.replyLeaves(this, asked, answer),
       );
@@ -250,9 +269,15 @@ export class SimServer implements NodeView {
     });
   }
 
+  private readLeaves({ Err }: ServerReply, commitWhenAsked: number): void {
+    if (!this.world.readsAreWatched || readVerdict(Err) === "wrongLeader") return;
+    this.world.invariants.readConfirmed(this.id, this.appliedIndex, commitWhenAsked);
+  }
+
   private applied(index: number, machine: KvStateMachine): void {
     const isInstalled = index !== this.appliedIndex + 1;
     this.appliedIndex = index;
+    this.machine = machine;
     if (!isInstalled && index % indexesPerHash !== 0) return;
     try {
       this.world.invariants.applied(this, index, stateHash(machine));
@@ -261,31 +286,30 @@ export class SimServer implements NodeView {
     }
   }
 
-  // --- the disk
-
-  private waits(): boolean {
-    return (
-      this.stalledUntil <= this.world.clock.now && this.prng.chance(this.diskTuning.waitChance)
-    );
+  /** The whole state, against what others had at the same index. */
+  compareState(): void {
+    if (this.machine !== null)
+      this.world.invariants.stateIs(this.id, this.appliedIndex, stateHash(this.machine));
   }
+
+  // --- the disk
 
   private syncLater(task: () => void): void {
     const { life } = this;
-    const { syncMsMin, syncMsMax } = this.diskTuning;
-    const stall = Math.max(0, this.stalledUntil - this.world.clock.now);
-    this.world.clock.after(stall + this.prng.between(syncMsMin, syncMsMax), () => {
+    this.world.clock.after(this.diskFaults.syncMs(), () => {
       if (life !== null) this.run(life, task);
     });
   }
 
-  private diskFault(operation: string): string | null {
+  private diskFault(operation: Operation): string | null {
     this.disk.calls.length = 0;
     if (this.operationsToCrash > 0 && --this.operationsToCrash === 0) {
       this.crash();
       return "EIO";
     }
-    if (operation !== "write" && operation !== "sync") return null;
-    return this.prng.chance(this.diskTuning.failureChance) ? "EIO" : null;
+    const error = this.diskFaults.errorOf(operation);
+    this.diskFailed ||= error !== null;
+    return error;
   }
 
   /** All that was promised is there again. */
@@ -310,13 +334,12 @@ export class SimServer implements NodeView {
   private failed(life: Life, error: Error): void {
     if (this.life !== life) return;
     this.event("failed");
-    if (error.name === "StorageError") this.crash();
+    if (error.name === "StorageError" && this.diskFailed) this.crash();
     else this.world.failed(error);
   }
 
   private bootFailed(error: Error): void {
-    const mayFail = this.diskTuning.failureChance > 0 && /EIO/.test(error.message);
-    if (error.name !== "StorageError" || !mayFail) return this.world.failed(error);
+    if (error.name !== "StorageError" || !this.diskFailed) return this.world.failed(error);
     this.event("boot failed");
     this.life = null;
     this.disk.kill();
