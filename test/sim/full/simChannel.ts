@@ -1,4 +1,5 @@
 import type { ServerChannel } from "../../../clerk/raftServerRpcUtil.js";
+import { copyBytes } from "../../../kvserver/freshBytes.js";
 import type { PeerChannel } from "../../../raft/raftRpcUtil.js";
 import { ByteWriter } from "../../../rpc/byteWriter.js";
 import type { MprpcController } from "../../../rpc/mprpcController.js";
@@ -31,7 +32,7 @@ const writer = new ByteWriter();
 export function encoded<T>(codec: MethodDescriptor<T>["request"], message: T): Uint8Array {
   writer.reset();
   codec.encode(message, writer);
-  return Uint8Array.prototype.slice.call(writer.view());
+  return copyBytes(writer.view());
 }
 
 /**

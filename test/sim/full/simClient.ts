@@ -76,10 +76,11 @@ export class SimClient {
 
   private draw(): OperationCall {
     const { readChance, appendChance } = this.world.tuning.client;
-    const common = { client: this.name, key: this.key() };
-    if (this.prng.chance(readChance)) return { ...common, kind: "get" };
+    const client = this.name;
+    const key = this.key();
+    if (this.prng.chance(readChance)) return { client, kind: "get", key };
     const kind = this.prng.chance(appendChance) ? "append" : "put";
-    return { ...common, kind, value: this.value() };
+    return { client, kind, key, value: this.value() };
   }
 
   /** @returns whether it was answered. */
