@@ -4,6 +4,7 @@ import { high32, low32 } from "./varint.js";
 const capacityDefault = 1024;
 /** A varint of 64 bits at its longest. */
 const varint64BytesMax = 10;
+const uint32Max = 0xffff_ffff;
 
 /**
  * A growing buffer that protobuf messages are written into. It has the methods of protobufjs's
@@ -58,7 +59,8 @@ export class ByteWriter {
   /** Forgets what was written from position `length` on. */
   truncate(length: number): this {
     this.#length = length;
-    this.#forks.length = 0;
+    // Setting an array's length is slow even where it changes nothing.
+    if (this.#forks.length > 0) this.#forks.length = 0;
     return this;
   }
 
@@ -104,6 +106,16 @@ export class ByteWriter {
     this.#reserve(value.length);
     this.#bytes.set(value, this.#length);
     this.#length += value.length;
+    return this;
+  }
+
+  /** A varint field whose tag takes one byte; nothing for 0. `value` is a non-negative safe integer. */
+  field(tag: number, value: number): this {
+    if (value === 0) return this;
+    this.#reserve(1 + varint64BytesMax);
+    this.#bytes[this.#length++] = tag;
+    if (value <= uint32Max) this.#varint32(value);
+    else this.#varint64(low32(value), high32(value));
     return this;
   }
 

@@ -110,10 +110,11 @@ export class ClientConnection
       if (this.#revision === 2) call.deadline = stream.deadline;
     }
     const timeoutMs = wireTimeout(stream === null ? call.deadline : stream.deadline, now);
+    const alone = this.#window.count === 0;
     this.#window.add(call);
     try {
       call.kind.framer.write(
-        this.#connection.open(),
+        this.#connection.open(alone),
         call.request,
         legacy ? 0 : call.id,
         legacy ? 0 : timeoutMs,

@@ -94,11 +94,16 @@ export class Connection {
     this.#onRoom = onRoom;
   }
 
-  /** Where to append output of this turn. Not to be kept beyond the current call. */
-  open(): ByteWriter {
+  /**
+   * Where to append output of this turn. Not to be kept beyond the current call. `alone`: nothing
+   * else is under way here, so that waiting for the end of the turn would gather nothing more; it
+   * goes out as soon as what runs now, promises included, has run.
+   */
+  open(alone = false): ByteWriter {
     if (!this.#flushPlanned) {
       this.#flushPlanned = true;
-      turn.flush(this.#flush);
+      if (alone) turn.flushSoon(this.#flush);
+      else turn.flush(this.#flush);
     }
     const writer = (this.#writer ??= borrowWriter());
     // Told at once rather than at the flush: this turn may have much more to say.

@@ -43,10 +43,6 @@ function fieldSize(value: number): number {
   return value === 0 ? 0 : 1 + varintSize(value);
 }
 
-function writeField(writer: ByteWriter, tag: number, value: number): void {
-  if (value !== 0) writer.byte(tag).int64(value);
-}
-
 /**
  * Writes the requests of one method. The arguments are written first, where they will probably
  * belong, and the header that tells their size then goes before them: no buffer in between.
@@ -95,13 +91,9 @@ export class RequestFramer<Req> {
       const room = withLength(headerSize);
       if (room !== guessed) writer.shift(start + guessed, room - guessed);
       writer.truncate(start).uint32(headerSize).raw(this.#names);
-      writeField(writer, 0x18, argsSize);
-      writeField(writer, 0x20, callId);
-      writeField(writer, 0x28, timeoutMs);
-      writer.raw(extra);
-      writeField(writer, 0x38, flags);
-      writeField(writer, 0x40, credit);
-      writer.skip(argsSize);
+      writer.field(0x18, argsSize).field(0x20, callId).field(0x28, timeoutMs);
+      if (extra.length > 0) writer.raw(extra);
+      writer.field(0x38, flags).field(0x40, credit).skip(argsSize);
     } catch (error) {
       writer.truncate(start);
       throw error;
@@ -141,16 +133,16 @@ export function writeCredit(writer: ByteWriter, callId: number, credit: number):
 /** Appends an RpcHeader without names and arguments: a cancel, a grant, a ping, a pong. */
 export function writeControl(writer: ByteWriter, callId: number, flags: number, credit = 0): void {
   writer.uint32(fieldSize(callId) + fieldSize(flags) + fieldSize(credit));
-  writeField(writer, 0x20, callId);
-  writeField(writer, 0x38, flags);
-  writeField(writer, 0x40, credit);
+  writer.field(0x20, callId);
+  writer.field(0x38, flags);
+  writer.field(0x40, credit);
 }
 
 /** Appends an RpcReplyHeader alone: the answer to a ping, a ping, a goaway. */
 export function writeReplyControl(writer: ByteWriter, callId: number, flags: number): void {
   writer.byte(replyMark).uint32(fieldSize(callId) + fieldSize(flags));
-  writeField(writer, 0x08, callId);
-  writeField(writer, 0x30, flags);
+  writer.field(0x08, callId);
+  writer.field(0x30, flags);
 }
 
 /** Writes the framed replies of one method; the same way as `RequestFramer`. */
@@ -189,11 +181,9 @@ export class ReplyFramer {
       const room = 1 + withLength(headerSize);
       if (room !== guessed) writer.shift(start + guessed, room - guessed);
       writer.truncate(start).byte(replyMark).uint32(headerSize);
-      writeField(writer, 0x08, callId);
-      writeField(writer, 0x20, replySize);
-      writer.raw(extra);
-      writeField(writer, 0x30, flags);
-      writer.skip(replySize);
+      writer.field(0x08, callId).field(0x20, replySize);
+      if (extra.length > 0) writer.raw(extra);
+      writer.field(0x30, flags).skip(replySize);
       return replySize;
     } catch (error) {
       writer.truncate(start);
@@ -232,11 +222,11 @@ export function writeStatus(
   size += details.length;
   const metadata = ifFits(encodeEntries(0x2a, outcome.metadata ?? noMetadata), size, limits);
   writer.byte(replyMark).uint32(size + metadata.length);
-  writeField(writer, 0x08, callId);
-  writeField(writer, 0x10, status);
+  writer.field(0x08, callId);
+  writer.field(0x10, status);
   if (text.length > 0) writer.byte(0x1a).bytes(text);
   writer.raw(metadata);
-  writeField(writer, 0x30, flags);
+  writer.field(0x30, flags);
   writer.raw(details);
 }
 

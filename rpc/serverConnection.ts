@@ -259,7 +259,7 @@ export class ServerConnection
       return;
     }
     try {
-      const writer = this.#connection.open();
+      const writer = this.#connection.open(this.#calls.count === 1);
       const { framer } = call.offered;
       framer.write(writer, callId, controller.replyMetadata, response, this.#replyLimits);
     } catch (error) {

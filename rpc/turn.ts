@@ -17,6 +17,7 @@ export class Turn {
   #flushes: Task[] = [];
   #late: Task[] = [];
   #scheduled = false;
+  #running = false;
 
   /** Runs `task` once, at the end of this turn. Work that work adds still runs in the same turn. */
   work(task: Task): void {
@@ -28,6 +29,15 @@ export class Turn {
   flush(task: Task): void {
     this.#flushes.push(task);
     this.#schedule();
+  }
+
+  /**
+   * A flush for which nothing more will gather: within the turn's end it is one like any other, and
+   * before it runs as soon as the callback of now and its promises have, without waiting for that.
+   */
+  flushSoon(task: Task): void {
+    if (this.#running) this.flush(task);
+    else process.nextTick(task);
   }
 
   /** Runs `task` once, after the flushes of this turn; then what it brings about, in the same turn. */
@@ -43,6 +53,7 @@ export class Turn {
   }
 
   readonly #run = (): void => {
+    this.#running = true;
     this.#runRound();
     const late = this.#late;
     if (late.length > 0) {
@@ -50,6 +61,7 @@ export class Turn {
       runUpTo(late, Infinity);
       this.#runRound();
     }
+    this.#running = false;
     this.#scheduled = false;
     if (this.#work.length > 0 || this.#flushes.length > 0 || this.#late.length > 0) {
       this.#schedule();

@@ -95,3 +95,22 @@ describe("Turn", () => {
     expect(ran).toBe(rpcLimits.turnTasksMax + 1);
   });
 });
+
+test("a flush that waits for nothing runs before the end of the turn", async () => {
+  const turn = new Turn();
+  const order: string[] = [];
+  turn.flush(() => order.push("end of turn"));
+  turn.flushSoon(() => order.push("soon"));
+  await Promise.resolve().then(() => order.push("promise"));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(order.indexOf("soon")).toBeLessThan(order.indexOf("end of turn"));
+});
+
+test("within the end of a turn it is a flush like any other, before what may hold up the loop", async () => {
+  const turn = new Turn();
+  const order: string[] = [];
+  turn.late(() => order.push("late"));
+  turn.work(() => turn.flushSoon(() => order.push("flush")));
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(order).toEqual(["flush", "late"]);
+});
