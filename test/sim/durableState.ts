@@ -41,6 +41,11 @@ export class DurableState {
     this.observer = observer;
   }
 
+  /** Of the log, whether it holds an entry or not. */
+  get firstIndex(): number {
+    return this.base.index + 1;
+  }
+
   get lastIndex(): number {
     return this.base.index + this.entries.length;
   }

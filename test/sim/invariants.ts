@@ -14,11 +14,19 @@ export class InvariantViolation extends Error {
   override readonly name = "InvariantViolation";
 }
 
+/** What the invariants see of a node's memory. */
+export interface CoreView extends Pick<RaftCore, "term" | "role"> {
+  readonly log: Pick<
+    RaftCore["log"],
+    "firstIndex" | "lastIndex" | "commitIndex" | "term" | "entry"
+  >;
+}
+
 /** What the invariants see of a node. */
 export interface NodeView {
   readonly id: number;
   /** Null while the node is down; another object after each start. */
-  readonly core: Pick<RaftCore, "term" | "role" | "log"> | null;
+  readonly core: CoreView | null;
   readonly durable: DurableState;
 }
 
@@ -329,6 +337,24 @@ export class Invariants implements DiskObserver {
     ]);
   }
 
+  /**
+   * A process comes up with `found` on its disk, to which all of `promised` was reported durable,
+   * but for entries from `uncertainFrom` on: a write under way may have replaced them.
+   */
+  recovered(promised: DurableState, found: DurableState, uncertainFrom = Infinity): void {
+    const { node } = promised;
+    for (let index = promised.firstIndex; index <= promised.lastIndex; index++) {
+      const term = promised.term(index);
+      check(index >= uncertainFrom || found.holds(index, term), () => [
+        `node ${node} lost ${index} of term ${term} from its disk`,
+      ]);
+    }
+    const snapshot = promised.snapshot?.meta.index ?? 0;
+    check((found.snapshot?.meta.index ?? 0) >= snapshot, () => [
+      `node ${node} lost its snapshot of ${snapshot}`,
+    ]);
+  }
+
   // --- state machines and clients
 
   /** State Machine Safety. */
@@ -354,6 +380,18 @@ export class Invariants implements DiskObserver {
   /** A leader told a client where its command stands if it is committed in that leader's term. */
   proposalAccepted(index: number, term: number, command: Uint8Array): void {
     (this.accepted[index] ??= new Map()).set(term, command);
+  }
+
+  /**
+   * A client was told that its write is done, at a node that had applied all up to `index`: that is
+   * committed and on a majority's disks, from where nothing may take it.
+   */
+  writeAcknowledged(node: NodeView, index: number): void {
+    this.afterStep(node);
+    check(index > 0 && index <= this.commitIndex, () => [
+      `node ${node.id} acknowledges a write at ${index}: ${this.commitIndex} is committed`,
+    ]);
+    this.majorityHolds(index);
   }
 
   /** Thesis §6.4: a read sees all that was committed anywhere when it was asked for. */
