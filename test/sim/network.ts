@@ -46,11 +46,13 @@ export class SimNetwork {
     this.lastArrival = Array.from({ length: size * size }, () => 0);
   }
 
-  /** Calls `deliver` later: once, more than once, or never. */
-  send(from: number, to: number, deliver: () => void): void {
-    if (this.prng.chance(this.tuning.lossChance)) return;
+  /** Calls `deliver` later: once, more than once, or never. Returns how many copies are on their way. */
+  send(from: number, to: number, deliver: () => void): number {
+    if (this.prng.chance(this.tuning.lossChance)) return 0;
     this.carry(from, to, deliver);
-    if (this.prng.chance(this.tuning.duplicateChance)) this.carry(from, to, deliver);
+    if (!this.prng.chance(this.tuning.duplicateChance)) return 1;
+    this.carry(from, to, deliver);
+    return 2;
   }
 
   block(from: number, to: number): void {

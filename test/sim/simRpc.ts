@@ -55,7 +55,9 @@ export class SimRpc {
       done(reply);
     };
     const cancelTimeout = this.clock.after(timeoutMs, () => finish(null));
-    const respond = (reply: R): void => this.network.send(to, from, () => finish(reply));
+    const respond = (reply: R): void => {
+      this.network.send(to, from, () => finish(reply));
+    };
     this.network.send(from, to, () => {
       if (serve(respond) === "served" || !this.prng.chance(this.tuning.refusalChance)) return;
       this.network.send(to, from, () => {

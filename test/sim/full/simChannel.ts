@@ -78,12 +78,13 @@ export class SimChannel implements PeerChannel, ServerChannel {
       network.send(to, from, () =>
         end(() => {
           this.revision = 2;
-          if (reply === null) fail(status, text);
+          // What was said to one copy of the request says nothing of the other.
+          if (reply === null) fail(copies > 1 ? RpcStatus.UNAVAILABLE : status, text);
           else done(method.response.decode(reply));
         }),
       );
     const bytes = encoded(method.request, request);
-    network.send(from, to, () => {
+    const copies = network.send(from, to, () => {
       if (listener(method, bytes, respond)) return;
       network.send(to, from, () => end(() => this.refused(controller, done)));
     });
