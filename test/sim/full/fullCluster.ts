@@ -62,13 +62,13 @@ export class FullCluster {
   readonly tuning: FullTuning;
   private readonly seed: number;
   private readonly drawTo: string;
-  private readonly clock = new VirtualClock();
-  private readonly network: SimNetwork;
+  readonly clock = new VirtualClock();
+  readonly network: SimNetwork;
   private readonly prng: Prng;
   private readonly trace: Trace;
-  private readonly invariants = new Invariants();
+  readonly invariants = new Invariants();
   private readonly recorder = new HistoryRecorder({ now: () => this.clock.now });
-  private readonly clients: readonly SimClient[];
+  readonly clients: readonly SimClient[];
   private readonly faults: Faults;
   private readonly touched = new Set<SimServer>();
   private failure: Error | null = null;
@@ -115,6 +115,11 @@ export class FullCluster {
     );
     this.prng = prng;
     this.invariants.watch(this.servers);
+  }
+
+  /** For scenarios: runs until `isDone`, for `ms` at most; returns whether it was. */
+  runFor(ms: number, isDone: () => boolean): Promise<boolean> {
+    return this.runUntil(this.clock.now + ms, isDone);
   }
 
   /**
@@ -195,7 +200,8 @@ export class FullCluster {
     throw new Error(`no recovery: served ${isServed}, committed ${committed}; ${nodes.join("; ")}`);
   }
 
-  private checkClients(): void {
+  /** The clients' history is linearizable. */
+  checkClients(): void {
     const verdict = checkHistory(this.recorder.operations());
     if (verdict.verdict === "legal") return;
     mkdirSync(this.drawTo, { recursive: true });

@@ -74,6 +74,23 @@ export class SimClient {
     return this.operate({ client: this.name, kind: "put", key: this.key(), value: this.value() });
   }
 
+  /** For scenarios; like the other two it throws ClerkError when it was not answered. */
+  get(key: string): Promise<string | undefined> {
+    return this.perform({ client: this.name, kind: "get", key: Buffer.from(key) }).then((value) =>
+      value === undefined ? value : Buffer.from(value).toString(),
+    );
+  }
+
+  async put(key: string, value: string): Promise<void> {
+    const call = { client: this.name, key: Buffer.from(key), value: Buffer.from(value) };
+    await this.perform({ ...call, kind: "put" });
+  }
+
+  async append(key: string, value: string): Promise<void> {
+    const call = { client: this.name, key: Buffer.from(key), value: Buffer.from(value) };
+    await this.perform({ ...call, kind: "append" });
+  }
+
   private draw(): OperationCall {
     const { readChance, appendChance } = this.world.tuning.client;
     const client = this.name;
@@ -85,25 +102,39 @@ export class SimClient {
 
   /** @returns whether it was answered. */
   private async operate(call: OperationCall): Promise<boolean> {
+    try {
+      await this.perform(call);
+      return true;
+    } catch (error) {
+      if (!(error instanceof ClerkError)) throw error;
+      return false;
+    }
+  }
+
+  /** @returns what a get found. @throws ClerkError, when that is recorded. */
+  private async perform(call: OperationCall): Promise<Uint8Array | undefined> {
     const { trace, clock } = this.world;
     trace.add(clock.now, this.name, call.kind);
     const handle = this.recorder.begin(call);
     try {
-      if (call.kind === "get") handle.ok(await this.clerk.get(call.key));
-      else {
-        await this.clerk[call.kind](call.key, call.value);
-        handle.ok();
-      }
+      const output = await this.ask(call);
+      handle.ok(output);
       this.answered++;
       trace.add(clock.now, this.name, "ok");
-      return true;
+      return output;
     } catch (error) {
       if (!(error instanceof ClerkError)) throw error;
       trace.add(clock.now, this.name, error.code);
       if (error.mayHaveHappened) handle.unknown();
       else handle.failed();
-      return false;
+      throw error;
     }
+  }
+
+  private async ask(call: OperationCall): Promise<Uint8Array | undefined> {
+    if (call.kind === "get") return this.clerk.get(call.key);
+    await this.clerk[call.kind](call.key, call.value);
+    return undefined;
   }
 
   private key(): Uint8Array {

@@ -98,6 +98,17 @@ export class SimServer implements NodeView {
   private appliedIndex = 0;
   private machine: KvStateMachine | null = null;
 
+  /** Bytes in the log, as far as it is not compacted. */
+  get logBytes(): number {
+    return this.life?.persister?.logBytes ?? 0;
+  }
+
+  /** Bytes of its largest snapshot on the disk, whole or not. */
+  get snapshotBytes(): number {
+    const paths = this.disk.paths().filter((path) => path.includes("snapshot"));
+    return Math.max(0, ...paths.map((path) => this.disk.contents(path).length));
+  }
+
   start(): void {
     if (this.life !== null || this.isHeldDown) return;
     const life: Life = { persister: null, kvServer: null };

@@ -1,6 +1,6 @@
-import type { OutgoingRequest } from "../../../raft/core/index.js";
-import { appendEntriesCodec } from "../../../raft/raftCodec.js";
-import { ByteWriter } from "../../../rpc/byteWriter.js";
+import type { OutgoingRequest } from "../../../../raft/core/index.js";
+import { appendEntriesCodec } from "../../../../raft/raftCodec.js";
+import { ByteWriter } from "../../../../rpc/byteWriter.js";
 
 /** Counts what a cluster's servers ask of each other. */
 export class RequestMeter {

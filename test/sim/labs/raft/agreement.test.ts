@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { steadyTuning } from "../steadyTuning.js";
+import { steadyTuning } from "../../steadyTuning.js";
 import { electionMs, RaftLab } from "./raftLab.js";
 
 /* The Raft lab of MIT 6.5840, part B: the log. Each test has its name there. */

@@ -1,9 +1,9 @@
-import { CoreCluster } from "../coreCluster.js";
-import type { CoreNode } from "../coreNode.js";
-import { calm } from "../coreTuning.js";
-import type { NetworkTuning } from "../network.js";
-import { Prng } from "../prng.js";
-import { steadyTuning } from "../steadyTuning.js";
+import { CoreCluster } from "../../coreCluster.js";
+import type { CoreNode } from "../../coreNode.js";
+import { calm } from "../../coreTuning.js";
+import { Prng } from "../../prng.js";
+import { steadyTuning } from "../../steadyTuning.js";
+import { lateNetwork, unreliableNetwork } from "../networks.js";
 import { RequestMeter } from "./requestMeter.js";
 
 /** Within which a cluster whose majority is connected has a leader. */
@@ -16,15 +16,6 @@ const agreementMsMax = 10_000;
 const retryMs = 50;
 /** Between two looks for a leader. */
 const lookMs = 100;
-
-/** A network that loses a tenth of all messages and delays the others by up to 27 ms. */
-const unreliableNetwork: NetworkTuning = {
-  ...calm.network,
-  delayMsMin: 0,
-  delayMsMax: 27,
-  lossChance: 0.1,
-  inOrder: false,
-};
 
 export interface RaftLabOptions {
   readonly unreliable?: boolean;
@@ -95,8 +86,7 @@ export class RaftLab {
 
   /** From now on; "late": besides, two of three messages are held up for up to 2.4 s. */
   setNetwork(kind: "reliable" | "unreliable" | "late"): void {
-    const late = { ...unreliableNetwork, slowChance: 0.67, slowMsMax: 2_400 };
-    const all = { reliable: calm.network, unreliable: unreliableNetwork, late };
+    const all = { reliable: calm.network, unreliable: unreliableNetwork, late: lateNetwork };
     this.cluster.network.tuning = all[kind];
   }
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { CoreNode } from "../coreNode.js";
+import type { CoreNode } from "../../coreNode.js";
 import { churn } from "./churn.js";
 import { electionMs, RaftLab } from "./raftLab.js";
 
