@@ -161,6 +161,7 @@ export class MprpcChannel implements RpcChannel {
       this.callMethod(method, controller, request, () => {});
     } else if (controller.isCanceled() || controller.signal?.aborted === true) {
       controller.setFailed("the caller canceled", RpcStatus.CANCELLED);
+      controller.notSent = true;
     } else {
       sendOneWay(connection, this.#kindOf(method), controller, request);
     }

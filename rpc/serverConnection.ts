@@ -209,7 +209,7 @@ export class ServerConnection
     const controller = new MprpcController();
     controller.metadata = header.metadata;
     controller.origin = this.#origins[callId === 0 ? 1 : 2];
-    if (header.timeoutMs > 0 && callId > 0) this.#setDeadline(controller, header.timeoutMs);
+    if (header.timeoutMs > 0 && callId !== 0) this.#setDeadline(controller, header.timeoutMs);
     const call = new ServerCall(this, offered, callId, controller);
     this.#calls.add(call);
     if (callId === 0) this.#legacyReplies.expect(call);
