@@ -5,6 +5,7 @@
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
+const minuteMs = 60_000;
 
 /** Bounds of the RPC layer, on both sides of a connection. */
 export interface RpcOptions {
@@ -16,8 +17,10 @@ export interface RpcOptions {
   readonly replyBytesMax: number;
   /** Connections that a provider holds at once; further ones are reset. */
   readonly connectionsMax: number;
-  /** Calls in flight on one connection; a provider stops reading at it, a channel queues. */
+  /** Calls in flight on one connection; a provider stops reading beyond it, a channel queues. */
   readonly callsInFlightMax: number;
+  /** Calls in flight in a provider, of all connections together; further ones are refused. */
+  readonly callsInFlightTotalMax: number;
   /** Calls that a channel holds while its window is full; further ones fail. */
   readonly callsQueuedMax: number;
   /** Bytes written to a connection and not yet taken by the kernel; a provider stops reading. */
@@ -36,6 +39,18 @@ export interface RpcOptions {
   readonly tlsHandshakeTimeoutMs: number;
   /** Deadline of a call that names none. */
   readonly callTimeoutMs: number;
+  /** Silence after which a peer of revision 2 is pinged; 0: never. Both sides do it. */
+  readonly keepaliveMs: number;
+  /** Silence after a ping that means that the peer is gone. */
+  readonly keepaliveTimeoutMs: number;
+  /** A channel closes its connection when it made no call for this long; 0: never. */
+  readonly idleTimeoutMs: number;
+  /** A provider lets a caller of revision 2 go that made no call for this long; 0: never. */
+  readonly callerIdleTimeoutMs: number;
+  /** The same for a caller of revision 1, which notices only at its next call; 0: never. */
+  readonly revision1IdleTimeoutMs: number;
+  /** The same for a connection on which not one request has come; 0: never. */
+  readonly firstRequestTimeoutMs: number;
   /** Waits between attempts to connect: exponential with full jitter between these. */
   readonly backoffMsMin: number;
   readonly backoffMsMax: number;
@@ -47,6 +62,7 @@ export const rpcDefaults: RpcOptions = {
   replyBytesMax: 17 * MiB,
   connectionsMax: 10_000,
   callsInFlightMax: 1024,
+  callsInFlightTotalMax: 65_536,
   callsQueuedMax: 65_536,
   outputBytesMax: 16 * MiB,
   streamsMax: 512,
@@ -56,6 +72,13 @@ export const rpcDefaults: RpcOptions = {
   connectTimeoutMs: 2_000,
   tlsHandshakeTimeoutMs: 5_000,
   callTimeoutMs: 30_000,
+  keepaliveMs: 10_000,
+  keepaliveTimeoutMs: 5_000,
+  idleTimeoutMs: 30 * minuteMs,
+  callerIdleTimeoutMs: 60 * minuteMs,
+  revision1IdleTimeoutMs: 0,
+  // As long as for the others: a node of a cluster may connect long before it has something to say.
+  firstRequestTimeoutMs: 60 * minuteMs,
   backoffMsMin: 10,
   backoffMsMax: 1_000,
 };
@@ -263,6 +286,8 @@ export const rpcLimits = {
   closeGraceMs: 5_000,
   /** Silence after which the kernel probes whether the other machine is still there. */
   tcpKeepAliveMs: 15_000,
+  /** How long a caller that was told of the end may take to hang up before it is hung up on. */
+  goAwayLingerMs: 500,
   /** Bytes of one file of TLS certificates or keys; all authorities of the web take a quarter. */
   tlsFileBytesMax: 1 * MiB,
 } as const;

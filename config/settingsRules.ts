@@ -43,6 +43,7 @@ const snapshotLogBytes: Rule<number> = {
 const bytes = integer(1 * KiB, 1024 * MiB);
 const count = integer(1, 1_000_000);
 const waitMs = integer(1, hourMs);
+const waitMsOrNever = integer(0, 24 * hourMs);
 
 export const rpcRules: Rules<RpcOptions> = {
   headerBytesMax: integer(256, 1 * MiB),
@@ -50,6 +51,7 @@ export const rpcRules: Rules<RpcOptions> = {
   replyBytesMax: bytes,
   connectionsMax: count,
   callsInFlightMax: count,
+  callsInFlightTotalMax: count,
   callsQueuedMax: count,
   outputBytesMax: bytes,
   streamsMax: count,
@@ -59,6 +61,12 @@ export const rpcRules: Rules<RpcOptions> = {
   connectTimeoutMs: waitMs,
   tlsHandshakeTimeoutMs: waitMs,
   callTimeoutMs: waitMs,
+  keepaliveMs: waitMsOrNever,
+  keepaliveTimeoutMs: waitMs,
+  idleTimeoutMs: waitMsOrNever,
+  callerIdleTimeoutMs: waitMsOrNever,
+  revision1IdleTimeoutMs: waitMsOrNever,
+  firstRequestTimeoutMs: waitMsOrNever,
   backoffMsMin: waitMs,
   backoffMsMax: waitMs,
 };

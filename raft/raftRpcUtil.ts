@@ -48,7 +48,7 @@ export class RaftRpcUtil implements RaftPeer {
 
   constructor(
     { host, port, rpc, raft }: RaftRpcUtilOptions,
-    channel: PeerChannel = new MprpcChannel({ ...rpc, host, port }),
+    channel: PeerChannel = new MprpcChannel({ ...rpc, idleTimeoutMs: 0, host, port }),
   ) {
     this.options = { ...raftDefaults, ...raft };
     const reconnectMs = rpc?.backoffMsMax ?? rpcDefaults.backoffMsMax;

@@ -9,6 +9,7 @@ export class CallWindow {
   readonly #calls: (ClientCall | null)[];
   readonly #free: number[];
   readonly #rounds: number[];
+  #begun = 0;
 
   constructor(size: number) {
     this.#calls = Array.from({ length: size }, () => null);
@@ -22,6 +23,11 @@ export class CallWindow {
     return this.#calls.length - this.#free.length;
   }
 
+  /** How many were ever added. */
+  get begun(): number {
+    return this.#begun;
+  }
+
   get full(): boolean {
     return this.#free.length === 0;
   }
@@ -29,6 +35,7 @@ export class CallWindow {
   /** Gives `call` a place and an id; not when `full`. */
   add(call: ClientCall): void {
     const place = this.#free.pop()!;
+    this.#begun++;
     this.#calls[place] = call;
     call.id = this.#rounds[place]!++ * this.#calls.length + place;
   }

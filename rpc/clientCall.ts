@@ -11,6 +11,12 @@ export interface ClientCallOwner {
   onAbandoned(call: ClientCall): void;
 }
 
+/** What carries a call that was sent: a connection. */
+export interface CallCarrier {
+  /** The call ended before its reply came; `cancel`: the server is to know. */
+  abandon(call: ClientCall, cancel: boolean): void;
+}
+
 /** How a reply becomes a message, and a request a frame; the types are the caller's business. */
 export interface CallKind {
   readonly framer: RequestFramer<unknown>;
@@ -34,6 +40,10 @@ export class ClientCall {
   readonly stream: ClientStream | null;
   /** 0 until it was given a place in a connection's window. */
   id = 0;
+  /** Where it was sent; null before that. */
+  carrier: CallCarrier | null = null;
+  /** It was refused once without being run, and made anew elsewhere. */
+  repeated = false;
   /** `Connection.flushes` when its request was put into the output. */
   sentInFlush = 0;
   #ended = false;
@@ -60,6 +70,13 @@ export class ClientCall {
     controller.setRunning(this);
     if (controller.isCanceled()) this.cancel();
     else if (controller.signal !== undefined) this.#listen(controller.signal);
+  }
+
+  /** Back to where it was before it was sent; it was certainly not run. */
+  recall(): void {
+    this.id = 0;
+    this.carrier = null;
+    this.repeated = true;
   }
 
   get ended(): boolean {

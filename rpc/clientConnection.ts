@@ -2,14 +2,17 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { RpcOptions } from "../config/options.js";
 import { CallWindow } from "./callWindow.js";
-import type { ClientCall } from "./clientCall.js";
+import type { CallCarrier, ClientCall } from "./clientCall.js";
 import type { ClientStreamOwner } from "./clientStream.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import { FrameReader, type FrameSink } from "./frameReader.js";
 import {
+  goAwayFlag,
   moreFlag,
   notifyFlag,
+  pingFlag,
   pongFlag,
+  refusedFlag,
   ReplyHeader,
   replyMark,
   replyPingFlag,
@@ -20,6 +23,8 @@ import {
   type FrameLimits,
   type RequestFramer,
 } from "./framing.js";
+import { IdleTimer, type IdleTimerOwner } from "./idleTimer.js";
+import { Keepalive, type KeepaliveOwner } from "./keepalive.js";
 import { LegacyReplyReader } from "./legacyReplyReader.js";
 import type { MprpcController } from "./mprpcController.js";
 import { RpcError, RpcStatus, statusFromNumber } from "./status.js";
@@ -33,6 +38,13 @@ export interface ClientConnectionOwner {
   readonly address: string;
   /** More calls may be sent. */
   onRoom(): void;
+  /**
+   * It takes no more calls, and ends when those that are out have ended. `error` says that the
+   * server wants it so; null: nobody has needed it for long.
+   */
+  onRetired(connection: ClientConnection, error: RpcError | null): void;
+  /** The server refused a call without running it. True: it is being made elsewhere. */
+  onRefused(call: ClientCall): boolean;
   /** Gone; its calls have failed. `everReplied`: it was of use before. */
   onLost(connection: ClientConnection, error: RpcError, everReplied: boolean): void;
 }
@@ -42,6 +54,9 @@ const timeoutMsMax = 0xffff_ffff;
 /** The `call_id` of one-way calls. No server looks for it: nothing else ever names such a call. */
 const notifyId = 1;
 
+/** Of our pings: an id that no window reaches, so that nobody waits for the answer. */
+const pingCallId = Number.MAX_SAFE_INTEGER;
+
 /**
  * One established connection to a server. Which revision it speaks shows in the first byte of its
  * first reply; until then one call is out at a time, as it stays with revision 1.
@@ -50,7 +65,13 @@ const notifyId = 1;
  *        └── other byte ► revision 1: one call out; when it ends without a reply, so does all this
  */
 export class ClientConnection
-  implements ConnectionOwner, FrameSink<ReplyHeader>, ClientStreamOwner
+  implements
+    ConnectionOwner,
+    FrameSink<ReplyHeader>,
+    ClientStreamOwner,
+    CallCarrier,
+    KeepaliveOwner,
+    IdleTimerOwner
 {
   readonly #owner: ClientConnectionOwner;
   readonly #connection: Connection;
@@ -63,6 +84,10 @@ export class ClientConnection
   /** How many of the calls in the window are streams. */
   #streams = 0;
   #lost: RpcError | null = null;
+  /** No new calls; it ends when those that are out have ended. */
+  #retired = false;
+  readonly #keepalive: Keepalive;
+  readonly #idle: IdleTimer;
 
   constructor(socket: Socket, owner: ClientConnectionOwner) {
     this.#owner = owner;
@@ -73,6 +98,10 @@ export class ClientConnection
     const replyLimits = { headerBytesMax, bodyBytesMax: options.replyBytesMax };
     this.#frames = new FrameReader(new ReplyHeader(), true, replyLimits, this);
     this.#connection = new Connection(socket, this, options);
+    this.#keepalive = new Keepalive(this, options.keepaliveMs, options.keepaliveTimeoutMs);
+    this.#keepalive.start();
+    this.#idle = new IdleTimer(this);
+    this.#idle.start(options.idleTimeoutMs);
   }
 
   get revision(): 1 | 2 | undefined {
@@ -85,7 +114,7 @@ export class ClientConnection
 
   /** Whether a call may be sent now. */
   get hasRoom(): boolean {
-    if (this.#lost !== null || this.#connection.outputFull) return false;
+    if (this.#lost !== null || this.#retired || this.#connection.outputFull) return false;
     return this.#revision === 2 ? !this.#window.full : this.#window.count === 0;
   }
 
@@ -112,6 +141,7 @@ export class ClientConnection
     const timeoutMs = wireTimeout(stream === null ? call.deadline : stream.deadline, now);
     const alone = this.#window.count === 0;
     this.#window.add(call);
+    call.carrier = this;
     try {
       call.kind.framer.write(
         this.#connection.open(alone),
@@ -163,6 +193,7 @@ export class ClientConnection
     this.#remove(call);
     if (this.#revision === 2) {
       if (cancel) writeCancel(this.#connection.open(), call.id);
+      this.#closeIfRetired();
       return;
     }
     // The next reply would be taken for this call's, or this call's for the next one's.
@@ -178,13 +209,45 @@ export class ClientConnection
     this.#lose(error);
   }
 
+  get canPing(): boolean {
+    return this.#revision === 2 && this.#lost === null;
+  }
+
+  get canJudge(): boolean {
+    return this.#connection.outputBytes === 0;
+  }
+
+  ping(): void {
+    writeControl(this.#connection.open(), pingCallId, pingFlag);
+  }
+
+  onDead(silentMs: number): void {
+    const text = `${this.#address} is gone: nothing came for ${Math.round(silentMs)} ms, not even the answer to a ping`;
+    this.destroy(new RpcError(RpcStatus.UNAVAILABLE, text));
+  }
+
+  get callsRunning(): number {
+    return this.#window.count;
+  }
+
+  get callsBegun(): number {
+    return this.#window.begun;
+  }
+
+  onIdle(): void {
+    this.#retire(null);
+    this.#closeIfRetired();
+  }
+
   onData(chunk: Buffer): void {
     if (this.#lost !== null || chunk.length === 0) return;
+    this.#keepalive.heard();
     if (this.#revision === undefined) this.#onRevision(this.#revisionOf(chunk));
     if (this.#lost !== null) return;
     if (this.#revision === 2) this.#frames.push(chunk);
     else this.#onLegacyData(chunk);
     if (this.hasRoom) this.#owner.onRoom();
+    this.#closeIfRetired();
   }
 
   onEnd(): void {
@@ -216,12 +279,35 @@ export class ClientConnection
     this.#remove(call);
     call.controller.replyMetadata = header.metadata;
     if (header.status === RpcStatus.OK) complete(call, body);
-    else failAsTold(call, header);
+    else this.#onFailure(call, header);
+  }
+
+  /** Ends the call with the status that its server gave it, or makes it anew where it was not run. */
+  #onFailure(call: ClientCall, header: ReplyHeader): void {
+    const refused = (header.flags & refusedFlag) !== 0;
+    // Only one that drains is worth leaving: another connection leads to the same server.
+    if (refused && this.#retired && !call.repeated && this.#owner.onRefused(call)) return;
+    call.stream?.finish(call, header);
+    const { status, errorText, details } = header;
+    call.fail(errorText, statusFromNumber(status), refused, undefined, details);
   }
 
   /** A frame that concerns the connection. */
   #onControl({ flags }: ReplyHeader): void {
     if ((flags & replyPingFlag) !== 0) writeControl(this.#connection.open(), 0, pongFlag);
+    if ((flags & goAwayFlag) === 0) return;
+    const text = `${this.#address} takes no more calls on this connection`;
+    this.#retire(new RpcError(RpcStatus.UNAVAILABLE, text));
+  }
+
+  #retire(error: RpcError | null): void {
+    if (this.#retired) return;
+    this.#retired = true;
+    this.#owner.onRetired(this, error);
+  }
+
+  #closeIfRetired(): void {
+    if (this.#retired && this.#window.count === 0) this.#connection.closeAfterOutput();
   }
 
   #onStreamFrame(call: ClientCall, header: ReplyHeader, body: Buffer): void {
@@ -232,9 +318,12 @@ export class ClientConnection
       return;
     }
     this.#remove(call);
+    if (header.status !== RpcStatus.OK) {
+      this.#onFailure(call, header);
+      return;
+    }
     stream?.finish(call, header);
-    if (header.status !== RpcStatus.OK) failAsTold(call, header);
-    else if (body.length > 0) failWithError(call, noStream(), false);
+    if (body.length > 0) failWithError(call, noStream(), false);
     else call.succeed(null);
   }
 
@@ -323,6 +412,8 @@ export class ClientConnection
     if (this.#lost !== null) return;
     this.#lost = error;
     this.#frames.stop();
+    this.#keepalive.stop();
+    this.#idle.stop();
     const { flushes } = this.#connection;
     this.#window.forEach((call) => {
       this.#remove(call);
@@ -347,11 +438,6 @@ function complete(call: ClientCall, body: Buffer): void {
 
 function wireTimeout(deadline: number, now: number): number {
   return deadline === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(deadline - now)), timeoutMsMax);
-}
-
-/** Ends the call with the status that its server gave it. */
-function failAsTold(call: ClientCall, { status, errorText, details }: ReplyHeader): void {
-  call.fail(errorText, statusFromNumber(status), false, undefined, details);
 }
 
 function noStreams(): RpcError {

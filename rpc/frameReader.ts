@@ -56,6 +56,10 @@ export class FrameReader<Header extends FrameHeader> {
     return this.#stage !== "head" || this.#head.length > 0;
   }
 
+  get paused(): boolean {
+    return this.#paused;
+  }
+
   /** No frame is passed on until `resume`. */
   pause(): void {
     this.#paused = true;

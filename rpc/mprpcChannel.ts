@@ -43,7 +43,10 @@ export type ChannelState = "idle" | "connecting" | "ready" | "backoff" | "closed
 export class MprpcChannel implements RpcChannel {
   readonly host: string;
   readonly port: number;
-  /** Called when an established connection was lost, after its calls have failed. */
+  /**
+   * Called when an established connection was lost, after its calls have failed; or when the server
+   * wants no more calls on it, while those that are out go on.
+   */
   onConnectionLost: (error: RpcError) => void = () => {};
   /** Called when an attempt to connect failed, after the calls that waited for it have failed. */
   onConnectFailed: (error: RpcError) => void = () => {};
@@ -63,6 +66,8 @@ export class MprpcChannel implements RpcChannel {
   };
   readonly #callOwner: ClientCallOwner = { onAbandoned: (call) => this.#onAbandoned(call) };
   #connection: ClientConnection | null = null;
+  /** Connections that only finish what is out on them. */
+  readonly #retired = new Set<ClientConnection>();
   /** A socket on its way to being a connection. */
   #socket: Socket | null = null;
   #retryAt = 0;
@@ -87,6 +92,8 @@ export class MprpcChannel implements RpcChannel {
       options: this.#options,
       address: this.#address,
       onRoom: () => this.#sendWaiting(),
+      onRetired: (connection, error) => this.#onRetired(connection, error),
+      onRefused: (call) => this.#onRefused(call),
       onLost: (connection, error, everReplied) => this.#onLost(connection, error, everReplied),
     };
   }
@@ -119,7 +126,7 @@ export class MprpcChannel implements RpcChannel {
     const kind = this.#kindOf(method);
     const deadline = now + timeoutMs;
     const call = new ClientCall(this.#callOwner, kind, controller, request, done, deadline);
-    if (!call.ended) this.#start(call, now);
+    if (!call.ended) this.#place(call, now);
   }
 
   callStream<Req, Res>(
@@ -145,7 +152,7 @@ export class MprpcChannel implements RpcChannel {
       beginBy,
       stream,
     );
-    if (!call.ended) this.#start(call, now);
+    if (!call.ended) this.#place(call, now);
     return stream;
   }
 
@@ -181,6 +188,7 @@ export class MprpcChannel implements RpcChannel {
     const error = new RpcError(RpcStatus.CANCELLED, "the channel was closed");
     this.#failWaiting(error);
     this.#connection?.destroy(error);
+    for (const connection of this.#retired) connection.destroy(error);
     this.#socket?.destroy();
   }
 
@@ -197,7 +205,7 @@ export class MprpcChannel implements RpcChannel {
     return kind;
   }
 
-  #start(call: ClientCall, now: number): void {
+  #place(call: ClientCall, now: number): void {
     if (this.#waiting.length === 0 && this.#connection?.hasRoom === true) {
       this.#send(this.#connection, call, now);
     } else {
@@ -243,8 +251,8 @@ export class MprpcChannel implements RpcChannel {
   }
 
   #onAbandoned(call: ClientCall): void {
-    if (call.id !== 0) this.#connection?.abandon(call, true);
-    else this.#forgetAbandoned();
+    if (call.carrier === null) this.#forgetAbandoned();
+    else call.carrier.abandon(call, true);
     if (this.#connection?.hasRoom === true) this.#sendWaiting();
   }
 
@@ -265,6 +273,7 @@ export class MprpcChannel implements RpcChannel {
       else this.#expire(call);
     };
     this.#connection?.forEachCall(expire);
+    for (const connection of this.#retired) connection.forEachCall(expire);
     this.#waiting.filter((call) => {
       expire(call);
       return !call.ended;
@@ -274,11 +283,11 @@ export class MprpcChannel implements RpcChannel {
   }
 
   #expire(call: ClientCall): void {
-    const sent = call.id !== 0;
+    const { carrier } = call;
     const text = `no reply from ${this.#address} in time`;
-    call.fail(text, RpcStatus.DEADLINE_EXCEEDED, !sent);
+    call.fail(text, RpcStatus.DEADLINE_EXCEEDED, carrier === null);
     // Without a cancel: the server has the deadline, too.
-    if (sent) this.#connection?.abandon(call, false);
+    carrier?.abandon(call, false);
   }
 
   #connect(): void {
@@ -299,7 +308,24 @@ export class MprpcChannel implements RpcChannel {
     this.onConnectFailed(error);
   }
 
+  #onRetired(connection: ClientConnection, error: RpcError | null): void {
+    this.#retired.add(connection);
+    if (this.#connection !== connection) return;
+    this.#connection = null;
+    this.#backoff.reset();
+    if (this.#waiting.length > 0) this.connectNow();
+    if (error !== null) this.onConnectionLost(error);
+  }
+
+  #onRefused(call: ClientCall): boolean {
+    if (this.#closed) return false;
+    call.recall();
+    this.#place(call, performance.now());
+    return true;
+  }
+
   #onLost(connection: ClientConnection, error: RpcError, everReplied: boolean): void {
+    this.#retired.delete(connection);
     if (this.#connection !== connection) return;
     this.#connection = null;
     if (this.#closed) return;

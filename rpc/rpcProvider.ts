@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { rpcDefaults, rpcLimits, type RpcOptions } from "../config/options.js";
 import { MethodTable } from "./methodTable.js";
+import { CallLoad } from "./serverCall.js";
 import {
   ServerConnection,
   type ServerConnectionOwner,
@@ -32,6 +33,7 @@ export class RpcProvider {
   readonly #onError: (error: Error, context: ServerErrorContext) => void;
   readonly #methods = new MethodTable();
   readonly #connections = new Set<ServerConnection>();
+  readonly #load: CallLoad;
   readonly #tls: TlsAcceptor | null;
   #server: Server | null = null;
   #closing: Promise<void> | null = null;
@@ -42,6 +44,7 @@ export class RpcProvider {
     const { onError = () => {}, tls, ...limits } = options;
     this.#options = { ...rpcDefaults, ...limits };
     this.#onError = onError;
+    this.#load = new CallLoad(this.#options.callsInFlightTotalMax);
     this.#tls = tls === undefined ? null : this.#tlsAcceptor(tls);
   }
 
@@ -144,6 +147,7 @@ export class RpcProvider {
     return {
       options: this.#options,
       methods: this.#methods,
+      load: this.#load,
       onError: this.#onError,
       onConnectionClosed: (connection) => {
         this.#connections.delete(connection);

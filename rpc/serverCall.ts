@@ -46,14 +46,34 @@ export class ServerCall {
   };
 }
 
+/** The calls in flight in a whole provider. */
+export class CallLoad {
+  calls = 0;
+  readonly callsMax: number;
+
+  constructor(callsMax: number) {
+    this.callsMax = callsMax;
+  }
+
+  get full(): boolean {
+    return this.calls >= this.callsMax;
+  }
+}
+
 /** The running calls of one connection: a list in the order of their arrival. */
 export class ServerCalls {
   #first: ServerCall | null = null;
   #last: ServerCall | null = null;
   #count = 0;
+  #begun = 0;
 
   get count(): number {
     return this.#count;
+  }
+
+  /** How many were ever added. */
+  get begun(): number {
+    return this.#begun;
   }
 
   add(call: ServerCall): void {
@@ -62,6 +82,7 @@ export class ServerCalls {
     else this.#last.next = call;
     this.#last = call;
     this.#count++;
+    this.#begun++;
   }
 
   remove(call: ServerCall): void {

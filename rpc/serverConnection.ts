@@ -1,16 +1,20 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import type { RpcOptions } from "../config/options.js";
+import { rpcLimits, type RpcOptions } from "../config/options.js";
 import { ByteWriter } from "./byteWriter.js";
+import { CallerWatch, type CallerWatchOwner } from "./callerWatch.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
 import { FrameReader, type FrameSink } from "./frameReader.js";
 import {
   cancelFlag,
   creditFlag,
+  goAwayFlag,
   notifyFlag,
   pingFlag,
   pongFlag,
+  refusedFlag,
+  replyPingFlag,
   RequestHeader,
   tooLarge,
   writeReplyControl,
@@ -21,7 +25,14 @@ import { LegacyReplies } from "./legacyReplies.js";
 import type { MethodTable, OfferedMethod } from "./methodTable.js";
 import { MprpcController, type CallOrigin, type Metadata } from "./mprpcController.js";
 import { peerIdentity } from "./peerIdentity.js";
-import { oneWayId, ServerCall, ServerCalls, type ServerCallOwner } from "./serverCall.js";
+import {
+  oneWayId,
+  ServerCall,
+  ServerCalls,
+  type CallLoad,
+  type ServerCallOwner,
+} from "./serverCall.js";
+import { asError, isFault, overloaded, shuttingDown, undecodable } from "./serverErrors.js";
 import { overflow, ServerStreams } from "./serverStreams.js";
 import { RpcError, RpcStatus } from "./status.js";
 import { isSystemError } from "./systemError.js";
@@ -39,6 +50,7 @@ export interface ServerErrorContext {
 export interface ServerConnectionOwner {
   readonly options: RpcOptions;
   readonly methods: MethodTable;
+  readonly load: CallLoad;
   onError(error: Error, context: ServerErrorContext): void;
   onConnectionClosed(connection: ServerConnection): void;
 }
@@ -49,7 +61,7 @@ const pausedByOutput = 2;
 
 /** One caller's connection, in whichever revision of the wire it speaks. */
 export class ServerConnection
-  implements ConnectionOwner, FrameSink<RequestHeader>, ServerCallOwner
+  implements ConnectionOwner, FrameSink<RequestHeader>, ServerCallOwner, CallerWatchOwner
 {
   readonly #owner: ServerConnectionOwner;
   readonly #connection: Connection;
@@ -61,13 +73,16 @@ export class ServerConnection
   readonly #replyLimits: FrameLimits;
   readonly #peer: string;
   readonly #origins: Readonly<Record<1 | 2, CallOrigin>>;
-  /** The caller has shown that it knows revision 2, and so that it can take a FIN. */
-  #knowsRevision2 = false;
+  /** What the caller has shown to speak; one of revision 2 can take a FIN. 0: nothing came yet. */
+  #revision: 0 | 1 | 2 = 0;
   /** Something has arrived. */
   #heard = false;
   #pauses = 0;
   #ending = false;
-  #frameTimer: NodeJS.Timeout | null = null;
+  #lingerTimer: NodeJS.Timeout | null = null;
+  /** A call beyond the limit, which begins when another ends. */
+  #parked: { readonly call: ServerCall; readonly request: unknown } | null = null;
+  readonly #watch: CallerWatch;
   /** When the chunk that is being read arrived; 0 while nobody has asked. */
   #now = 0;
 
@@ -90,6 +105,7 @@ export class ServerConnection
     };
     this.#reader = new FrameReader(new RequestHeader(), false, requestLimits, this);
     this.#connection = new Connection(socket, this, options);
+    this.#watch = new CallerWatch(this, this.#reader, options);
     this.#legacyReplies = new LegacyReplies(this.#connection, (call) => this.#onLegacySent(call));
     this.#streams = new ServerStreams(this.#connection, {
       options,
@@ -101,9 +117,11 @@ export class ServerConnection
     });
   }
 
-  /** Takes no more calls, and closes when those in flight are answered. */
+  /** Takes no more calls, says so to whoever can be told, and closes when those in flight are answered. */
   end(): void {
+    if (this.#ending) return;
     this.#ending = true;
+    if (this.#revision === 2) this.#goAway();
     this.#closeIfDone();
   }
 
@@ -112,12 +130,47 @@ export class ServerConnection
     this.#connection.reset();
   }
 
+  get canPing(): boolean {
+    return this.#revision === 2 && !this.#connection.closed;
+  }
+
+  get canJudge(): boolean {
+    return this.#pauses === 0 && this.#connection.outputBytes === 0;
+  }
+
+  ping(): void {
+    writeReplyControl(this.#connection.open(), 0, replyPingFlag);
+  }
+
+  onStuck(): void {
+    this.#fail(new RpcError(RpcStatus.DEADLINE_EXCEEDED, "a request never became whole"));
+  }
+
+  onDead(silentMs: number): void {
+    this.#fail(new RpcError(RpcStatus.UNAVAILABLE, `nothing came for ${Math.round(silentMs)} ms`));
+  }
+
+  get callsRunning(): number {
+    return this.#calls.count;
+  }
+
+  get callsBegun(): number {
+    return this.#calls.begun;
+  }
+
+  /** No call for so long that the connection is taken for forgotten. */
+  onIdle(): void {
+    if (this.#revision === 2) this.end();
+    else this.#connection.reset();
+  }
+
   onData(chunk: Buffer): void {
     this.#now = 0;
+    this.#watch.heard();
     if (!this.#heard) this.#onFirstData(chunk);
     this.#reader.push(chunk);
     if (this.#pauses !== 0) this.#connection.socket.pause();
-    if (this.#frameTimer === null && this.#reader.midFrame) this.#watchFrame();
+    this.#watch.chunkRead();
   }
 
   #onFirstData(chunk: Buffer): void {
@@ -130,14 +183,13 @@ export class ServerConnection
    * revision 1 it may still read, and gets the replies to what it has sent.
    */
   onEnd(): void {
-    if (this.#knowsRevision2) this.#connection.destroy(null);
+    if (this.#revision === 2) this.#connection.destroy(null);
     else this.end();
   }
 
   onClosed(error: Error | null): void {
     this.#reader.stop();
-    this.#deadlines.clear();
-    if (this.#frameTimer !== null) clearTimeout(this.#frameTimer);
+    this.#stopTimers();
     // Peers come and go; only what one did wrong is worth a word.
     if (error !== null && !isSystemError(error)) {
       this.#owner.onError(error, { peer: this.#peer, method: "" });
@@ -148,7 +200,14 @@ export class ServerConnection
       call.answered = true;
       this.#cancel(call);
     });
+    if (this.#parked !== null) this.#startParked();
     this.#owner.onConnectionClosed(this);
+  }
+
+  #stopTimers(): void {
+    this.#deadlines.clear();
+    this.#watch.stop();
+    if (this.#lingerTimer !== null) clearTimeout(this.#lingerTimer);
   }
 
   onOutputFull(full: boolean): void {
@@ -160,6 +219,7 @@ export class ServerConnection
   }
 
   onOversized(header: RequestHeader): void {
+    if (this.#revision !== 2) this.#learnRevision(header.callId);
     const error = tooLarge("request", header.bodySize, this.#owner.options.requestBytesMax);
     // A caller of revision 1 can't be told, and would take the next reply for this one's.
     if (header.callId === 0) this.#fail(error);
@@ -167,11 +227,11 @@ export class ServerConnection
   }
 
   onFrame(header: RequestHeader, body: Buffer): void {
-    if (header.callId !== 0) this.#knowsRevision2 = true;
+    if (this.#revision !== 2) this.#learnRevision(header.callId);
     if (header.flags !== 0 && this.#onControl(header)) return;
     const callId = answerIdOf(header);
     const offered = this.#owner.methods.find(header);
-    if (this.#ending) this.#refuse(callId, shuttingDown());
+    if (this.#ending) this.#refuse(callId, shuttingDown(), refusedFlag);
     else if (offered === null) this.#refuse(callId, this.#unknownMethod(header));
     else this.#start(offered, callId, header, body);
   }
@@ -180,9 +240,18 @@ export class ServerConnection
   #onControl({ flags, callId, credit }: RequestHeader): boolean {
     if ((flags & cancelFlag) !== 0) this.#onCancel(callId);
     else if ((flags & creditFlag) !== 0) this.#onCredit(callId, credit);
-    else if ((flags & pingFlag) !== 0) writeReplyControl(this.#connection.open(), callId, 0);
-    else return (flags & pongFlag) !== 0;
+    else if ((flags & pingFlag) !== 0) {
+      if (callId !== 0) writeReplyControl(this.#connection.open(), callId, 0);
+    } else return (flags & pongFlag) !== 0;
     return true;
+  }
+
+  #learnRevision(callId: number): void {
+    const revision = callId === 0 ? 1 : 2;
+    if (revision === this.#revision) return;
+    this.#revision = revision;
+    this.#watch.learnRevision(revision);
+    if (revision === 2 && this.#ending) this.#goAway();
   }
 
   #unknownMethod(header: RequestHeader): RpcError {
@@ -199,6 +268,10 @@ export class ServerConnection
       this.#refuse(callId, refusal);
       return;
     }
+    if (this.#owner.load.full) {
+      this.#refuse(callId, overloaded(this.#owner.load.callsMax), refusedFlag);
+      return;
+    }
     let request: unknown;
     try {
       request = offered.method.request.decode(body);
@@ -212,6 +285,7 @@ export class ServerConnection
     if (header.timeoutMs > 0 && callId !== 0) this.#setDeadline(controller, header.timeoutMs);
     const call = new ServerCall(this, offered, callId, controller);
     this.#calls.add(call);
+    this.#owner.load.calls++;
     if (callId === 0) this.#legacyReplies.expect(call);
     else if (callId === oneWayId) call.answered = true;
     if (offered.streams) {
@@ -219,8 +293,25 @@ export class ServerConnection
       void call.stream.run(request);
       return;
     }
-    this.#updateCallsPause();
-    this.#run(call, request);
+    // Streams have a limit of their own: for them there must be reading, of what is granted.
+    const running = this.#calls.count - this.#streams.count;
+    if (running > this.#owner.options.callsInFlightMax) this.#park(call, request);
+    else this.#run(call, request);
+  }
+
+  /** Until it begins nothing more is read; with a window of like size its caller never comes here. */
+  #park(call: ServerCall, request: unknown): void {
+    this.#parked = { call, request };
+    this.#setPaused(pausedByCalls, true);
+  }
+
+  #startParked(): void {
+    const parked = this.#parked;
+    if (parked === null) return;
+    this.#parked = null;
+    if (parked.call.answered) this.#release(parked.call);
+    else this.#run(parked.call, parked.request);
+    if (this.#parked === null) this.#setPaused(pausedByCalls, false);
   }
 
   #run(call: ServerCall, request: unknown): void {
@@ -306,19 +397,18 @@ export class ServerConnection
   }
 
   /** Answers a request that no handler will see. */
-  #refuse(callId: number, error: RpcError): void {
+  #refuse(callId: number, error: RpcError, flags = 0): void {
     if (callId === 0) {
       // The connection ends with this answer: what comes after it is of no use.
       this.#reader.stop();
       this.#legacyReplies.refuse();
       return;
     }
-    this.#knowsRevision2 = true;
     if (callId === oneWayId) {
       this.#owner.onError(error, { peer: this.#peer, method: "" });
       return;
     }
-    const outcome = { status: error.status, errorText: error.message };
+    const outcome = { status: error.status, errorText: error.message, flags };
     writeStatus(this.#connection.open(), callId, outcome, this.#replyLimits);
   }
 
@@ -329,7 +419,8 @@ export class ServerConnection
   #release(call: ServerCall): void {
     this.#calls.remove(call);
     if (call.stream !== null) this.#streams.remove(call);
-    this.#updateCallsPause();
+    this.#owner.load.calls--;
+    if (call.stream === null) this.#startParked();
     this.#closeIfDone();
   }
 
@@ -381,12 +472,6 @@ export class ServerConnection
     call.stream?.stop();
   }
 
-  /** Streams have a limit of their own: for them there must be reading, of what is granted. */
-  #updateCallsPause(): void {
-    const running = this.#calls.count - this.#streams.count;
-    this.#setPaused(pausedByCalls, running >= this.#owner.options.callsInFlightMax);
-  }
-
   /** Frames stop at once; the socket only when it brings more, which it seldom does in time. */
   #setPaused(reason: number, paused: boolean): void {
     this.#pauses = paused ? this.#pauses | reason : this.#pauses & ~reason;
@@ -398,18 +483,6 @@ export class ServerConnection
     this.#reader.resume();
   }
 
-  /** A frame that never ends would hold its memory for ever. */
-  #watchFrame(): void {
-    const { framesRead } = this.#reader;
-    this.#frameTimer = setTimeout(() => {
-      this.#frameTimer = null;
-      if (!this.#reader.midFrame) return;
-      if (this.#reader.framesRead > framesRead || this.#pauses !== 0) this.#watchFrame();
-      else this.#fail(new RpcError(RpcStatus.DEADLINE_EXCEEDED, "a request never became whole"));
-    }, this.#owner.options.frameTimeoutMs);
-    this.#frameTimer.unref();
-  }
-
   /** The stream can't be trusted any more. */
   #fail(error: RpcError): void {
     this.#reader.stop();
@@ -417,11 +490,27 @@ export class ServerConnection
   }
 
   #closeIfDone(): void {
-    if (!this.#ending || this.#calls.count > 0 || !this.#legacyReplies.empty) return;
-    this.#reader.stop();
+    if (!this.#ending || this.#connection.closed) return;
+    if (this.#calls.count > 0 || !this.#legacyReplies.empty) return;
     // The original's clerks take a FIN for an empty reply, and die of the next request they send.
-    if (this.#knowsRevision2) this.#connection.closeAfterOutput();
+    if (this.#revision === 2) this.#linger();
     else this.#connection.reset();
+  }
+
+  #goAway(): void {
+    writeReplyControl(this.#connection.open(), 0, goAwayFlag);
+  }
+
+  /**
+   * Leaves it to the caller to hang up: a request that it sent before it knew is then refused, and
+   * not lost with its fate unknown.
+   */
+  #linger(): void {
+    if (this.#lingerTimer !== null) return;
+    this.#lingerTimer = setTimeout(() => {
+      this.#reader.stop();
+      this.#connection.closeAfterOutput();
+    }, rpcLimits.goAwayLingerMs);
   }
 
   #report(call: ServerCall, error: unknown): void {
@@ -431,15 +520,6 @@ export class ServerConnection
       method: `${method.serviceName}.${method.name}`,
     });
   }
-}
-
-function shuttingDown(): RpcError {
-  return new RpcError(RpcStatus.UNAVAILABLE, "the server is shutting down");
-}
-
-function undecodable(cause: unknown): RpcError {
-  const text = cause instanceof Error ? cause.message : String(cause);
-  return new RpcError(RpcStatus.INVALID_ARGUMENT, `the request can't be decoded: ${text}`);
 }
 
 /** Where an answer goes: 0 to a caller of revision 1, `oneWayId` nowhere. */
@@ -452,15 +532,4 @@ function lastOf({ controller, stream }: ServerCall): Metadata {
   const { replyMetadata, trailingMetadata } = controller;
   if (stream === null) return replyMetadata;
   return stream.begun ? trailingMetadata : [...replyMetadata, ...trailingMetadata];
-}
-
-/** Whether a handler's failure is one of its code, rather than an answer or the end of a wait. */
-function isFault(controller: MprpcController): boolean {
-  const { cause } = controller;
-  if (cause === undefined || cause instanceof RpcError) return false;
-  return !(controller.isCanceled() && cause instanceof Error && cause.name === "AbortError");
-}
-
-function asError(error: unknown): Error {
-  return error instanceof Error ? error : new Error(String(error));
 }
