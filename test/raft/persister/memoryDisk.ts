@@ -18,7 +18,7 @@ class Inode {
 
   write(bytes: Uint8Array, position: number): void {
     this.bytes = overwrite(this.bytes, bytes, position);
-    this.unsynced.push({ position, bytes: bytes.slice() });
+    this.unsynced.push({ position, bytes: new Uint8Array(bytes) });
   }
 
   sync(writes: number): void {

@@ -5,18 +5,11 @@
 import assert from "node:assert/strict";
 import * as fc from "fast-check";
 import { expect, test } from "vitest";
-import type { Entry, HardState, SnapshotMeta } from "../../../raft/core/types.js";
+import type { SnapshotMeta } from "../../../raft/core/types.js";
 import type { WalPersister } from "../../../raft/persister/walPersister.js";
+import { describeLog, type LogState, matches, nothing, statesOf } from "./logModel.js";
 import { MemoryDisk } from "./memoryDisk.js";
-import { open, outline, readSnapshot, writeSnapshot } from "./support.js";
-
-/** What the log may look like at one point: after each entry, for a crash may cut between two. */
-interface State {
-  readonly hardState: HardState;
-  readonly log: readonly Entry[];
-  /** What the log is based on where it holds no entry. */
-  readonly base: SnapshotMeta;
-}
+import { open, readSnapshot, writeSnapshot } from "./support.js";
 
 type Step =
   | {
@@ -66,17 +59,11 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 );
 
-const nothing: State = {
-  hardState: { term: 0, votedFor: -1 },
-  log: [],
-  base: { index: 0, term: 0 },
-};
-
 class Run {
   private readonly disk = new MemoryDisk();
   private persister!: WalPersister;
   /** All that the log may be after a crash now; the first is what was acknowledged last. */
-  private states: State[] = [nothing];
+  private states: LogState[] = [nothing];
   /** Snapshots that may be the newest after a crash: committed, then those under way. */
   private snapshots: (SnapshotMeta | null)[] = [null];
   private readonly work: Promise<void>[] = [];
@@ -112,7 +99,7 @@ class Run {
     }
   }
 
-  private get now(): State {
+  private get now(): LogState {
     return this.states.at(-1)!;
   }
 
@@ -132,16 +119,12 @@ class Run {
       term,
       command: new Uint8Array(bytes).fill(++this.filler),
     }));
-    if (hardState !== null) this.states.push({ ...this.now, hardState });
-    for (const entry of entries) {
-      const log = this.now.log.filter(({ index }) => index < entry.index);
-      this.states.push({ ...this.now, log: [...log, entry] });
-    }
+    this.states.push(...statesOf(this.now, hardState, entries));
     const state = this.now;
     this.persister.save({ hardState, entries }, () => this.acknowledge(state));
   }
 
-  private acknowledge(state: State): void {
+  private acknowledge(state: LogState): void {
     const at = this.states.indexOf(state);
     assert.notEqual(at, -1, "acknowledged in order");
     this.states.splice(0, at);
@@ -216,41 +199,6 @@ class Run {
     this.snapshots = [snapshot];
     this.states = [{ hardState, log: entries, base: snapshot ?? nothing.base }];
   }
-}
-
-/** Whether recovery made of this state what it should. */
-function matches(
-  { hardState, log }: State,
-  foundState: HardState,
-  snapshot: SnapshotMeta | null,
-  found: readonly Entry[],
-): boolean {
-  if (hardState.term !== foundState.term || hardState.votedFor !== foundState.votedFor)
-    return false;
-  const after = snapshot?.index ?? 0;
-  const first = found[0]?.index ?? after + 1;
-  if (first > after + 1) return false;
-  const kept = holds(log, snapshot) ? log.filter(({ index }) => index >= first) : [];
-  return kept.length === found.length && kept.every((entry, i) => same(entry, found.at(i)!));
-}
-
-function holds(log: readonly Entry[], snapshot: SnapshotMeta | null): boolean {
-  if (snapshot === null) return true;
-  const at = log.find(({ index }) => index === snapshot.index);
-  // Where the log begins right after it, the entry itself was compacted away.
-  return at === undefined ? log[0]?.index === snapshot.index + 1 : at.term === snapshot.term;
-}
-
-function same(a: Entry, b: Entry): boolean {
-  return a.index === b.index && a.term === b.term && Buffer.compare(a.command, b.command) === 0;
-}
-
-function describeLog(
-  { term, votedFor }: HardState,
-  snapshot: SnapshotMeta | null,
-  entries: readonly Entry[],
-): string {
-  return `term ${term} vote ${votedFor} snapshot ${JSON.stringify(snapshot)} ${outline(entries)}`;
 }
 
 function turn(): Promise<void> {
