@@ -79,40 +79,47 @@ describe("a cluster of processes", () => {
     expectLinearizable(recorder);
   });
 
-  it("serves no stale read when a paused leader goes on", async () => {
-    await start(3);
-    const recorder = new HistoryRecorder();
-    const workload = new Workload(cluster, { clients: 4, keys: 2, recorder });
-    for (let round = 0; round < 2; round++) {
-      const victim = await leader();
-      const { child } = cluster.processes.get(victim)!;
-      child.kill("SIGSTOP");
-      const before = workload.completed;
-      await eventually(
-        "operations without the paused",
-        async () => workload.completed > before + 50,
-      );
-      child.kill("SIGCONT");
-      const after = workload.completed;
-      await eventually("operations with all", async () => workload.completed > after + 50);
-    }
-    await workload.stop();
-    expectLinearizable(recorder);
-  });
+  it.each(["readIndex", "lease"])(
+    "serves no stale read by %s when a paused leader goes on",
+    async (mode) => {
+      await start(3, [`readMode=${mode}`]);
+      const recorder = new HistoryRecorder();
+      const workload = new Workload(cluster, { clients: 4, keys: 2, recorder });
+      for (let round = 0; round < 2; round++) {
+        const victim = await leader();
+        const { child } = cluster.processes.get(victim)!;
+        child.kill("SIGSTOP");
+        const before = workload.completed;
+        await eventually(
+          "operations without the paused",
+          async () => workload.completed > before + 50,
+        );
+        child.kill("SIGCONT");
+        const after = workload.completed;
+        await eventually("operations with all", async () => workload.completed > after + 50);
+      }
+      await workload.stop();
+      expectLinearizable(recorder);
+    },
+  );
 
   it("brings a follower back that fell behind the compacted log", async () => {
     await start(3, ["snapshotLogBytes=200000", "trailingEntries=20", "segmentBytes=65536"]);
     const away = ((await leader()) + 1) % 3;
     await cluster.stop(away, "SIGKILL");
+    const recorder = new HistoryRecorder();
+    const workload = new Workload(cluster, { clients: 2, keys: 2, recorder });
     const value = Buffer.alloc(2_000, "v");
     for (let i = 0; i < 40; i++)
       await Promise.all(Array.from({ length: 10 }, (_, j) => clerk.put(`k${i}.${j}`, value)));
     cluster.start(away);
+    await workload.stop();
+    expectLinearizable(recorder);
     const caughtUp = await eventually("the follower to catch up", async () => {
       const states = await clerk.status({ timeoutMs: 1_000 });
       const target = Math.max(...states.map(({ status }) => status?.CommitIndex ?? 0));
       const status = states[away]!.status;
-      return status !== null && status.LastApplied >= target && status.Keys === 400 && status;
+      return status !== null && status.LastApplied >= target && status.Keys === 402 && status;
     });
     expect(caughtUp.SnapshotIndex).toBeGreaterThan(0);
     expect(cluster.processes.get(away)!.output).toContain("snapshot installed");
@@ -120,6 +127,9 @@ describe("a cluster of processes", () => {
 
   it("hands leadership over when the leader is asked to stop", async () => {
     await start(3);
+    const recorder = new HistoryRecorder();
+    const workload = new Workload(cluster, { clients: 4, keys: 2, recorder });
+    await eventually("operations", async () => workload.completed > 100);
     await clerk.put("x", "1");
     const old = await leader();
     const { child, exited } = cluster.processes.get(old)!;
@@ -128,6 +138,10 @@ describe("a cluster of processes", () => {
     cluster.processes.delete(old);
     await clerk.put("x", "2");
     expect(await clerk.getString("x")).toBe("2");
+    const after = workload.completed;
+    await eventually("operations without the old", async () => workload.completed > after + 50);
+    await workload.stop();
+    expectLinearizable(recorder);
   });
 
   it("works alone", async () => {

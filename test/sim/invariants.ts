@@ -130,7 +130,7 @@ export class Invariants implements DiskObserver {
       this.register(node.id, entry, log.term(index - 1));
       shadow.log[index] = entry;
     }
-    shadow.log.length = last + 1;
+    if (shadow.log.length !== last + 1) shadow.log.length = last + 1;
   }
 
   private register(node: number, entry: Entry, prevTerm: number): void {
