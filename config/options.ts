@@ -171,6 +171,11 @@ export interface StorageTuning {
   readonly syncInlineMsMax: number;
   /** Batches until waiting is tried again after it took too long. */
   readonly syncRetryBatches: number;
+  /**
+   * Least time between two notes of how far the log is synced. What came since the last one can't be
+   * told from a torn write when it is damaged.
+   */
+  readonly syncMarkMs: number;
   /** Bytes of a snapshot gathered before they are written. */
   readonly snapshotBufferBytes: number;
   /** Bytes of a snapshot written between two syncs. */
@@ -184,6 +189,7 @@ export const storageTuningDefaults: StorageTuning = {
   syncInlineBytesMax: 64 * KiB,
   syncInlineMsMax: 2,
   syncRetryBatches: 500,
+  syncMarkMs: 100,
   snapshotBufferBytes: 256 * KiB,
   snapshotSyncBytes: 8 * MiB,
 };

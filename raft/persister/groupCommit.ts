@@ -19,6 +19,8 @@ export interface GroupCommitEnvironment {
   readonly now: () => number;
   /** Bytes of a batch above which it is not written while the event loop waits. */
   readonly writeInlineBytesMax: number;
+  /** Least time between two notes of how far a segment is synced. */
+  readonly syncMarkMs: number;
 }
 
 export class GroupCommit {
@@ -32,6 +34,7 @@ export class GroupCommit {
   private readonly policy: SyncPolicy;
   private readonly latch: FailureLatch;
   private readonly environment: GroupCommitEnvironment;
+  private markedAt: number;
   private running = false;
   private scheduled = false;
 
@@ -47,6 +50,7 @@ export class GroupCommit {
     this.policy = policy;
     this.latch = latch;
     this.environment = environment;
+    this.markedAt = environment.now();
   }
 
   /** Something was added to the encoder: it is written at the end of the turn. */
@@ -142,14 +146,29 @@ export class GroupCommit {
   }
 
   private synced(batch: Batch, startedAt: number): void {
-    this.policy.observe(batch.entryCount, this.environment.now() - startedAt);
+    const now = this.environment.now();
+    this.policy.observe(batch.entryCount, now - startedAt);
     this.durableSequence = batch.segment.sequence;
     this.syncs++;
+    if (now - this.markedAt >= this.environment.syncMarkMs && !this.mark(batch, now)) return;
     if (batch.seals) {
       const { sequence } = batch.segment;
       this.files.finish(sequence).catch((error: unknown) => this.fail(error, batch));
     }
     this.finish(batch);
+  }
+
+  private mark(batch: Batch, now: number): boolean {
+    this.markedAt = now;
+    // Something else may have failed while the sync ran: then nothing more is written.
+    if (this.latch.failed) return true;
+    try {
+      this.files.mark(batch.segment.sequence, batch.end);
+      return true;
+    } catch (error) {
+      this.fail(error, batch);
+      return false;
+    }
   }
 
   private finish(batch: Batch): void {

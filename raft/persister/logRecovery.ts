@@ -5,6 +5,7 @@ import type { LogPosition } from "./logEncoder.js";
 import type { LogEnd } from "./record.js";
 import {
   checkSegmentHeader,
+  readSegmentMark,
   segmentHeaderBytes,
   segmentIdentity,
   segmentSequence,
@@ -118,6 +119,10 @@ export class LogRecovery {
     if (result.provedBy !== null) {
       const why = `a record that was synced is gone: the one at byte ${result.provedBy} came later`;
       throw damaged(why, path, result.end);
+    }
+    const marked = readSegmentMark(bytes, identity);
+    if (marked > result.end) {
+      throw damaged(`the log was synced up to byte ${marked}, and ends here`, path, result.end);
     }
     const { sealed, lastIndexOfSegment } = this.replay;
     return { ...result, sequence, bytes, sealed, lastIndex: lastIndexOfSegment };

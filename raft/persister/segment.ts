@@ -6,11 +6,18 @@ import { getU32, getU64, putU32, putU64 } from "./bytes.js";
 import { crc32c } from "./crc32c.js";
 import { damaged, StorageError } from "./storageError.js";
 
-export const segmentHeaderBytes = 64;
+/** Header and mark; records follow. */
+export const segmentHeaderBytes = 128;
 const MAGIC = Buffer.from("RAFTWAL\0", "latin1");
 const VERSION = 1;
 /** Where the header's own checksum lies; all versions keep it, the magic and the version there. */
 const CRC_AT = 60;
+
+const SIZE_AT = 40;
+/** The mark has a sector with the header, and none with the records at the end of a long log. */
+export const segmentMarkAt = 64;
+const MARK_BYTES = 64;
+const MARK_CRC_AT = 60;
 
 export const storageIdBytes = 16;
 
@@ -42,13 +49,19 @@ export function segmentSequence(name: string): number | null {
   return match === null ? null : Number(match[1]);
 }
 
-export function encodeSegmentHeader(storageId: Uint8Array, sequence: number): Uint8Array {
+/** @param size Bytes of the file when it comes into use; later it is never shorter. */
+export function encodeSegmentHeader(
+  storageId: Uint8Array,
+  sequence: number,
+  size: number,
+): Uint8Array {
   const header = new Uint8Array(segmentHeaderBytes);
   header.set(MAGIC);
   putU32(header, 8, VERSION);
   putU32(header, 12, segmentHeaderBytes);
   header.set(storageId, 16);
   putU64(header, 32, sequence);
+  putU64(header, SIZE_AT, size);
   putU32(header, CRC_AT, crc32c(header, 0, CRC_AT));
   return header;
 }
@@ -82,4 +95,28 @@ export function checkSegmentHeader(
     const explanation = `the segment says that it is number ${found}: was it renamed?`;
     throw new StorageError("FOREIGN", explanation, { file, offset: 32 });
   }
+  const size = getU64(bytes, SIZE_AT);
+  if (bytes.length < size) {
+    const explanation = `the segment was made with ${size} bytes and has ${bytes.length}`;
+    throw damaged(explanation, file, bytes.length);
+  }
+}
+
+/**
+ * Says that everything before `end` was synced. It is written now and then, in place of the one
+ * before, so that damage at the log's end is told from a write that was torn there.
+ */
+export function encodeSegmentMark({ seed }: SegmentIdentity, end: number): Uint8Array {
+  const mark = new Uint8Array(MARK_BYTES);
+  putU64(mark, 0, end);
+  putU32(mark, MARK_CRC_AT, crc32c(mark, 0, MARK_CRC_AT, seed));
+  return mark;
+}
+
+/** What the mark says; 0 when there is none, or it was torn itself. */
+export function readSegmentMark(segment: Uint8Array, { seed }: SegmentIdentity): number {
+  const mark = segment.subarray(segmentMarkAt, segmentMarkAt + MARK_BYTES);
+  if (mark.length < MARK_BYTES) return 0;
+  const isWhole = getU32(mark, MARK_CRC_AT) === crc32c(mark, 0, MARK_CRC_AT, seed);
+  return isWhole ? getU64(mark, 0) : 0;
 }

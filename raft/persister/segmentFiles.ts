@@ -4,7 +4,13 @@
  * growing or sparse file.
  */
 import { join } from "node:path";
-import { encodeSegmentHeader, segmentHeaderBytes, segmentName } from "./segment.js";
+import {
+  encodeSegmentHeader,
+  encodeSegmentMark,
+  segmentIdentity,
+  segmentMarkAt,
+  segmentName,
+} from "./segment.js";
 import { StorageError } from "./storageError.js";
 import { dataSync, type StorageFile, type StorageFs } from "./storageFs.js";
 
@@ -78,6 +84,23 @@ export class SegmentFiles {
     return made;
   }
 
+  /**
+   * Notes in an open segment that everything before `end` is synced; the next sync takes the note
+   * along.
+   */
+  mark(sequence: number, end: number): void {
+    const mark = encodeSegmentMark(segmentIdentity(this.storageId, sequence), end);
+    this.open.get(sequence)?.writeSync(mark, segmentMarkAt);
+  }
+
+  /** As `mark`, durably. */
+  async markDurably(sequence: number, end: number): Promise<void> {
+    const file = this.open.get(sequence);
+    if (file === undefined) return;
+    this.mark(sequence, end);
+    await dataSync(file);
+  }
+
   /** All of it is synced and nothing more comes. */
   async finish(sequence: number): Promise<void> {
     const file = this.open.get(sequence);
@@ -114,8 +137,9 @@ export class SegmentFiles {
     const path = this.path(sequence);
     const file = await this.fs.open(path + temporarySuffix, "create");
     try {
-      await writeZeros(file, segmentHeaderBytes, this.segmentBytes);
-      await file.write(encodeSegmentHeader(this.storageId, sequence), 0);
+      const header = encodeSegmentHeader(this.storageId, sequence, this.segmentBytes);
+      await writeZeros(file, header.length, this.segmentBytes);
+      await file.write(header, 0);
       await dataSync(file);
       await this.fs.rename(path + temporarySuffix, path);
       await this.fs.syncDirectory(this.directory);

@@ -99,6 +99,8 @@ export class Wal {
     await this.flush();
     this.encoder.addClose();
     await this.flush();
+    const { sequence, end } = this.encoder;
+    await this.latch.guard(this.files.path(sequence), () => this.files.markDurably(sequence, end));
   }
 
   private deleteThrough(throughIndex: number, sequence: number): Promise<void> {

@@ -5,6 +5,7 @@ import { putU32 } from "../../../raft/persister/bytes.js";
 import { crc32c } from "../../../raft/persister/crc32c.js";
 import type { StorageLog } from "../../../raft/persister/logRecovery.js";
 import type { WalPersister } from "../../../raft/persister/walPersister.js";
+import { segmentHeaderBytes, segmentMarkAt } from "../../../raft/persister/segment.js";
 import { MemoryDisk } from "./memoryDisk.js";
 import {
   directory,
@@ -62,13 +63,28 @@ async function recoverAndGoOn(disk: MemoryDisk): Promise<{ found: string; expect
 }
 
 describe("a torn tail", () => {
-  test("is cut at the last whole record, wherever the file ends in the last batch", async () => {
-    const { disk, lastAt, end } = await threeBatches();
+  test("is not what a file has that became shorter than it was made", async () => {
+    const { disk, end } = await threeBatches();
     const whole = disk.contents(path);
-    for (let length = lastAt; length < end; length++) {
+    for (const length of [whole.length - 1, end, end - 1, 200, 100, 10]) {
       disk.replace(path, whole.subarray(0, length));
-      const { found, expected } = await recoverAndGoOn(disk);
-      expect(found, `cut at ${length}`).toBe(expected);
+      expect(await refusal(disk)).toMatchObject({ code: "DAMAGED", file: path });
+    }
+  });
+
+  test("of an entry that made the file longer is cut wherever the file ends", async () => {
+    const disk = new MemoryDisk();
+    const persister = await open(disk);
+    await save(persister, { entries: [entry(1)] });
+    await save(persister, { entries: [entry(2, 1, new Uint8Array(9000).fill(1))] });
+    disk.kill();
+    const long = segmentPath(2);
+    const whole = disk.contents(long);
+    for (let length = segmentBytes; length < whole.length; length += 97) {
+      disk.replace(long, whole.subarray(0, length));
+      const again = await open(disk);
+      expect(outline(again.recovered.entries)).toBe("1@1");
+      await again.close();
       disk.kill();
     }
   });
@@ -120,17 +136,20 @@ describe("a torn tail", () => {
 
   test("is kept aside, and told of", async () => {
     const { disk, lastAt, end } = await threeBatches();
-    const torn = disk.contents(path).slice(0, end - 4);
+    const torn = disk.contents(path);
+    torn.fill(0, end - 8);
     disk.replace(path, torn);
     const log = vi.fn<StorageLog>();
     await (await open(disk, { log })).close();
     const cutAt = recordsOf(disk, 1).at(5)!.end;
     expect(cutAt).toBeGreaterThan(lastAt);
-    expect(disk.contents(`${path}.broken`)).toEqual(torn.subarray(cutAt));
+    const { length } = disk.contents(`${path}.broken`);
+    expect(disk.contents(`${path}.broken`)).toEqual(torn.subarray(cutAt, cutAt + length));
+    expect(torn.subarray(cutAt + length).every((byte) => byte === 0)).toBe(true);
     expect(log).toHaveBeenCalledWith("cut a torn write off the log", {
       file: path,
       offset: cutAt,
-      bytes: torn.length - cutAt,
+      bytes: length,
       keptIn: `${path}.broken`,
     });
     expect(disk.contents(path)).toHaveLength(segmentBytes);
@@ -153,7 +172,7 @@ describe("a torn tail", () => {
     disk.kill();
     expect(recordsOf(disk, 2)).toHaveLength(2);
     const torn = disk.contents(segmentPath(2));
-    torn.fill(0, 64, 512);
+    torn.fill(0, segmentHeaderBytes, 512);
     disk.replace(segmentPath(2), torn);
     const again = await open(disk);
     expect(outline(again.recovered.entries)).toBe("1@1 2@1 3@1");
@@ -168,7 +187,7 @@ describe("damage", () => {
     const { disk, lastAt } = await threeBatches();
     const whole = disk.contents(path);
     const records = recordsOf(disk, 1);
-    for (let at = 64; at < lastAt; at++) {
+    for (let at = segmentHeaderBytes; at < lastAt; at++) {
       const bad = whole.slice();
       flip(bad, at, 1 << (at % 8));
       disk.replace(path, bad);
@@ -191,6 +210,25 @@ describe("damage", () => {
     flip(bad, at, 1);
     disk.replace(path, bad);
     expect(await refusal(disk)).toMatchObject({ code: "DAMAGED", file: path });
+  });
+
+  test("to the last batch refuses when the log was noted to be synced beyond it", async () => {
+    const disk = new MemoryDisk();
+    let now = 0;
+    const persister = await open(disk, { now: () => now });
+    await save(persister, { entries: entries(1, 3) });
+    now += 1000;
+    await save(persister, { entries: entries(4, 5) });
+    disk.kill();
+    const { offset } = recordsOf(disk, 1).at(-1)!;
+    const bad = disk.contents(path);
+    bad.fill(0, offset);
+    disk.replace(path, bad);
+    expect(await refusal(disk)).toMatchObject({ code: "DAMAGED", file: path, offset });
+    // The note itself may be torn: then it says nothing.
+    flip(bad, segmentMarkAt, 1);
+    disk.replace(path, bad);
+    expect(outline((await open(disk)).recovered.entries)).toBe("1@1 2@1 3@1");
   });
 
   test("to the last batch of a segment refuses when the log goes on in the next", async () => {

@@ -175,11 +175,9 @@ function rename(names: Map<string, number>, change: NameChange): void {
   if (change.kind === "create") names.set(change.path, change.inode);
   else if (change.kind === "unlink") names.delete(change.path);
   else {
-    const inode = names.get(change.from);
-    // The creation of what is renamed may have been lost, and the rename with it.
-    if (inode === undefined) return;
+    // By inode: what it names does not depend on whether an earlier change was kept.
     names.delete(change.from);
-    names.set(change.to, inode);
+    names.set(change.to, change.inode);
   }
 }
 

@@ -19,7 +19,12 @@ export type DiskOperation =
     }
   /** Covers what was recorded before `began`: a sync takes time, and others go on meanwhile. */
   | { readonly kind: "sync"; readonly inode: number; readonly began: number }
-  | { readonly kind: "rename"; readonly from: string; readonly to: string }
+  | {
+      readonly kind: "rename";
+      readonly inode: number;
+      readonly from: string;
+      readonly to: string;
+    }
   | { readonly kind: "unlink"; readonly path: string }
   | { readonly kind: "syncDirectory"; readonly began: number };
 
@@ -70,7 +75,7 @@ export class RecordingDisk<Promise_> {
       open: async (path, how) => new RecordedFile(path, this.openFile(path, how), this),
       rename: async (from, to) => {
         const file = this.existing(from);
-        this.record({ kind: "rename", from, to });
+        this.record({ kind: "rename", inode: file.id, from, to });
         this.names.delete(from);
         this.names.set(to, file);
       },
