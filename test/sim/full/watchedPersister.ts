@@ -85,7 +85,10 @@ export class WatchedPersister implements Persister {
 
   async compact(meta: SnapshotMeta, throughIndex: number): Promise<void> {
     await this.inner.compact(meta, throughIndex);
-    this.promised.apply({ compactThrough: throughIndex });
+    const write: LogWrite = { compactThrough: throughIndex };
+    // What others have committed may be compacted here while the own disk still writes it.
+    if (this.pending.length > 0) this.pending.push(write);
+    else this.promised.apply(write);
   }
 
   async resetLog(meta: SnapshotMeta): Promise<void> {

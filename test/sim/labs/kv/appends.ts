@@ -17,7 +17,9 @@ export interface AppendsOptions {
 const rounds = 2;
 const roundMs = 3_000;
 /** Writes that one client does in a round at most, so that checking a history stays cheap. */
-const writesMax = 60;
+const writesMax = 40;
+/** And at least, however long it was cut off. */
+const writesMin = 3;
 const randomKeyCount = 10;
 /** The course's bound, in snapshots' distances: logs grow on while a snapshot is written. */
 export const logBytesFactor = 8;
@@ -52,7 +54,7 @@ export async function checkAppends(options: AppendsOptions): Promise<number> {
 async function splitUntil(lab: KvLab, deadline: number): Promise<void> {
   while (lab.cluster.clock.now < deadline) {
     lab.split(lab.servers.filter(() => lab.prng.chance(0.5)));
-    await lab.sleep(electionMs / 2 + lab.prng.between(0, 200));
+    await lab.sleep(electionMs + lab.prng.between(0, 200));
   }
 }
 
@@ -76,7 +78,7 @@ async function write(
   let expected = "";
   let done = 0;
   await clerk.put(own, "");
-  while (lab.cluster.clock.now < deadline && done < writesMax) {
+  while (done < writesMin || (lab.cluster.clock.now < deadline && done < writesMax)) {
     const value = `x ${client} ${round} ${done} y`;
     if (randomKeys) {
       const key = `shared ${lab.prng.int(1, randomKeyCount)}`;

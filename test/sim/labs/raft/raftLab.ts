@@ -21,6 +21,10 @@ export interface RaftLabOptions {
   readonly unreliable?: boolean;
   /** Entries between two snapshots; without it there are none. */
   readonly snapshotEntries?: number;
+  /** Of one request. */
+  readonly appendEntriesMax?: number;
+  /** Requests that may be unanswered at one follower. */
+  readonly inflightMax?: number;
 }
 
 interface Wish {
@@ -43,7 +47,7 @@ export class RaftLab {
   private commands = 0;
 
   constructor(size: number, seed: number, options: RaftLabOptions = {}) {
-    const { unreliable = false, snapshotEntries = Infinity } = options;
+    const { unreliable = false, ...limits } = options;
     this.prng = new Prng(seed);
     this.connected = new Set(Array.from({ length: size }, (_, id) => id));
     this.cluster = new CoreCluster(seed, {
@@ -51,7 +55,7 @@ export class RaftLab {
       tuning: {
         ...steadyTuning,
         clusterSize: size,
-        node: { ...steadyTuning.node, snapshotEntries, trailingEntries: 0 },
+        node: { ...steadyTuning.node, snapshotEntries: Infinity, trailingEntries: 0, ...limits },
         network: unreliable ? unreliableNetwork : calm.network,
         rpc: { ...steadyTuning.rpc, repeatsReplies: unreliable },
       },
