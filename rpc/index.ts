@@ -1,6 +1,7 @@
 export * from "./backoff.js";
 export * from "./byteWriter.js";
 export * from "./codec.js";
+export * from "./errorDetail.js";
 export * from "./mapKeys.js";
 export * from "./messageReader.js";
 export * from "./mprpcChannel.js";
