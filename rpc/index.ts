@@ -2,6 +2,8 @@ export * from "./backoff.js";
 export * from "./byteWriter.js";
 export * from "./codec.js";
 export * from "./errorDetail.js";
+export * from "./interceptChannel.js";
+export type * from "./interceptor.js";
 export * from "./mapKeys.js";
 export * from "./messageReader.js";
 export * from "./mprpcChannel.js";

@@ -1,5 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { rpcDefaults, rpcLimits, type RpcOptions } from "../config/options.js";
+import type { Interceptor } from "./interceptor.js";
+import { interceptService } from "./interceptService.js";
 import { MethodTable } from "./methodTable.js";
 import { CallLoad } from "./serverCall.js";
 import {
@@ -17,6 +19,8 @@ export interface RpcProviderOptions extends Partial<RpcOptions> {
   readonly onError?: (error: Error, context: ServerErrorContext) => void;
   /** Speaks TLS, and only that. Default: plain TCP. */
   readonly tls?: ServerTlsOptions;
+  /** What all calls of all services go through, the first one first. */
+  readonly interceptors?: readonly Interceptor[];
 }
 
 export interface Address {
@@ -31,6 +35,7 @@ export interface Address {
 export class RpcProvider {
   readonly #options: RpcOptions;
   readonly #onError: (error: Error, context: ServerErrorContext) => void;
+  readonly #interceptors: readonly Interceptor[];
   readonly #methods = new MethodTable();
   readonly #connections = new Set<ServerConnection>();
   readonly #load: CallLoad;
@@ -41,10 +46,11 @@ export class RpcProvider {
 
   /** @throws Error for TLS credentials that can't be read or don't fit together. */
   constructor(options: RpcProviderOptions = {}) {
-    const { onError = () => {}, tls, ...limits } = options;
+    const { onError = () => {}, tls, interceptors = [], ...limits } = options;
     this.#options = { ...rpcDefaults, ...limits };
     this.#onError = onError;
     this.#load = new CallLoad(this.#options.callsInFlightTotalMax);
+    this.#interceptors = interceptors;
     this.#tls = tls === undefined ? null : this.#tlsAcceptor(tls);
   }
 
@@ -58,7 +64,10 @@ export class RpcProvider {
    * @throws Error when one of the same name is offered already.
    */
   notifyService(service: RpcService): void {
-    this.#methods.add(service);
+    const interceptors = this.#interceptors;
+    this.#methods.add(
+      interceptors.length === 0 ? service : interceptService(service, interceptors),
+    );
   }
 
   /**

@@ -63,7 +63,8 @@ export interface RpcService {
   /**
    * Runs one call. `done` must be called exactly once, now or later; when
    * `controller.failed()` holds by then, the caller gets that status and `response` is ignored.
-   * The response is encoded before `done` returns, so it may hold views of what changes later.
+   * The response is encoded before `done` returns, so it may hold views of what changes later;
+   * behind interceptors it is encoded later, and may not.
    * A thrown RpcError reaches the caller with its status and text, anything else as INTERNAL.
    */
   callMethod(
