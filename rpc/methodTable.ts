@@ -1,5 +1,5 @@
 import { ReplyFramer, type RequestHeader } from "./framing.js";
-import type { MethodDescriptor, RpcService } from "./service.js";
+import type { MethodDescriptor, RpcService, ServiceDescriptor } from "./service.js";
 
 /** One method that a provider offers. */
 export interface OfferedMethod {
@@ -19,14 +19,14 @@ const bucketsCount = 256;
  * lengths tell most of them apart, and no string is made.
  */
 export class MethodTable {
-  readonly #services = new Set<string>();
+  readonly #services = new Map<string, ServiceDescriptor>();
   readonly #buckets: OfferedMethod[][] = Array.from({ length: bucketsCount }, () => []);
 
   /** @throws Error when a service of this name is there already. */
   add(service: RpcService): void {
     const { name, methods } = service.descriptor;
     if (this.#services.has(name)) throw new Error(`a service ${name} was notified before`);
-    this.#services.add(name);
+    this.#services.set(name, service.descriptor);
     for (const method of methods) {
       const serviceName = Buffer.from(name);
       const methodName = Buffer.from(method.name);
@@ -35,6 +35,10 @@ export class MethodTable {
       const streams = method.kind === "server_stream";
       bucket.push({ service, method, framer, streams, serviceName, methodName });
     }
+  }
+
+  get services(): readonly ServiceDescriptor[] {
+    return [...this.#services.values()];
   }
 
   hasService(name: string): boolean {

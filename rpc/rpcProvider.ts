@@ -9,7 +9,7 @@ import {
   type ServerConnectionOwner,
   type ServerErrorContext,
 } from "./serverConnection.js";
-import type { RpcService } from "./service.js";
+import type { RpcService, ServiceDescriptor } from "./service.js";
 import { unavailable } from "./systemError.js";
 import { TlsAcceptor } from "./tlsAcceptor.js";
 import type { ServerTlsOptions } from "./tlsOptions.js";
@@ -57,6 +57,11 @@ export class RpcProvider {
   /** How many callers are connected. */
   get connections(): number {
     return this.#connections.size;
+  }
+
+  /** What is offered, in the order of `notifyService`. */
+  get services(): readonly ServiceDescriptor[] {
+    return this.#methods.services;
   }
 
   /**
