@@ -296,4 +296,6 @@ export const rpcLimits = {
   goAwayLingerMs: 500,
   /** Bytes of one file of TLS certificates or keys; all authorities of the web take a quarter. */
   tlsFileBytesMax: 1 * MiB,
+  /** Bytes of JSON that mprpc-call takes from its standard input as one request. */
+  requestJsonBytesMax: 16 * MiB,
 } as const;
