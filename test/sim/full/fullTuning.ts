@@ -85,7 +85,7 @@ export function tightBoundPpm(clockDriftMax: number): number {
 }
 
 function drawRaft(prng: Prng): Partial<RaftOptions> {
-  const heartbeatMs = prng.pick([25, 25, 50]);
+  const heartbeatMs = prng.pick([25, 25, 50, 100]);
   const electionTimeoutMsMin = heartbeatMs * prng.pick([4, 12]);
   return {
     heartbeatMs,
@@ -130,7 +130,7 @@ function drawDisk(prng: Prng): DiskTuning {
 function drawClient(prng: Prng): ClientTuning {
   return {
     clients: prng.int(1, 6),
-    thinkMsMax: prng.pick([10, 50, 200]),
+    thinkMsMax: prng.pick([10, 100, 500]),
     keys: prng.pick([1, 3, 10]),
     readChance: prng.pick([0.2, 0.5]),
     appendChance: prng.pick([0.2, 0.8]),

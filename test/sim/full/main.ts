@@ -46,8 +46,14 @@ function run(seed: number): FullRunResult | CoreRunResult | Promise<FullRunResul
   return values.core ? new CoreCluster(seed, options).run() : new FullCluster(seed, options).run();
 }
 
+let isStopped = false;
+for (const signal of ["SIGINT", "SIGTERM"])
+  process.once(signal, () => {
+    isStopped = true;
+  });
+
 let toldAt = performance.now();
-for (let seed = first; seed <= last && totals.simulatedMs < msMax; seed++) {
+for (let seed = first; seed <= last && totals.simulatedMs < msMax && !isStopped; seed++) {
   try {
     const result = await run(seed);
     totals.add(result);
