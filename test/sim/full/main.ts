@@ -3,6 +3,8 @@
  *     npm run sim -- --seeds 1..5000         many
  *     npm run sim -- --seconds 100000        as many as it takes for so much simulated time
  *     npm run sim -- ... --core              clusters of cores alone
+ *
+ * SIGINT or SIGTERM ends it after the run that is under way, with the summary.
  */
 import { parseArgs } from "node:util";
 import { CoreCluster, type CoreRunResult } from "../coreCluster.js";
@@ -46,14 +48,12 @@ function run(seed: number): FullRunResult | CoreRunResult | Promise<FullRunResul
   return values.core ? new CoreCluster(seed, options).run() : new FullCluster(seed, options).run();
 }
 
-let isStopped = false;
-for (const signal of ["SIGINT", "SIGTERM"])
-  process.once(signal, () => {
-    isStopped = true;
-  });
+const stopping = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => stopping.abort());
 
 let toldAt = performance.now();
-for (let seed = first; seed <= last && totals.simulatedMs < msMax && !isStopped; seed++) {
+for (let seed = first; seed <= last && totals.simulatedMs < msMax; seed++) {
+  if (stopping.signal.aborted) break;
   try {
     const result = await run(seed);
     totals.add(result);
