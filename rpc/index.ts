@@ -1,4 +1,5 @@
 export * from "./backoff.js";
+export * from "./balancedChannel.js";
 export * from "./byteWriter.js";
 export * from "./codec.js";
 export * from "./errorDetail.js";
