@@ -30,12 +30,12 @@ message Text {
   Tone tone = 8;
   class in = 9;
 }
-service Echo { rpc Say(Text) returns (Text); }
+service Echo { rpc Say(Text) returns (Text); rpc Repeat(Text) returns (stream Text); }
 service Codec { rpc delete(class) returns (class); }
 `;
 
 const sample = (integer: string, suffix: string): string => `
-import { MprpcChannel, RpcError, RpcProvider, type MprpcController } from "mprpc-raft/rpc";
+import { MprpcChannel, RpcError, RpcProvider, type MprpcController, type ServerStream } from "mprpc-raft/rpc";
 import { Text } from "./gen/messages.js";
 import { Codec_, Echo, Echo_Stub, TextCodec } from "./gen/services.js";
 
@@ -45,10 +45,17 @@ class EchoService extends Echo {
     if (controller.isCanceled()) throw new Error("canceled");
     return { ...request, count: count + 1${suffix}, tone: Text.Tone.LOUD, at: { seconds: 5${suffix} } };
   }
+  override async *Repeat({ text, count }: Text): AsyncGenerator<Text.$Properties> {
+    for (let left: ${integer} = count; left > 0; left--) yield { text, count: left };
+  }
 }
 // What a wrong type is refused for:
 // @ts-expect-error
 export const misuse = (stub: Echo_Stub) => stub.Say({ text: 5 });
+// @ts-expect-error
+export const promised = (stub: Echo_Stub): Promise<Text> => stub.Repeat({});
+// @ts-expect-error
+class Single extends EchoService { override Repeat(): Text.$Properties { return {}; } }
 // @ts-expect-error
 class Incomplete extends Codec_ {}
 
@@ -60,6 +67,8 @@ const reply: Text = await new Echo_Stub(channel).Say({ text: "a", count: 41${suf
 const failure: unknown = await new Echo_Stub(channel).Say({ count: 0.5 as never }).catch((e: unknown) => e);
 console.log(String(reply.count), reply.text, reply.tone, String(reply.at?.seconds), Object.keys(reply.parts));
 console.log(failure instanceof RpcError && failure.message, TextCodec.decode(new Uint8Array(0)).text === "");
+const stream: ServerStream<Text> = new Echo_Stub(channel).Repeat({ text: "r", count: 2${suffix} });
+for await (const { text, count } of stream) console.log(text, String(count));
 channel.close();
 await provider.close();
 `;
@@ -101,7 +110,7 @@ describe.each([
     const options = "--strict --target es2022 --module nodenext main.ts".split(" ");
     await execute(process.execPath, [compiler, ...options, "--skipLibCheck"], { cwd: dir });
     const { stdout } = await execute(process.execPath, ["main.js"], { cwd: dir, timeout: 20_000 });
-    expect(stdout).toBe("42 a 1 5 [ '7' ]\ndemo.Text.count: 0.5 is out of range true\n");
+    expect(stdout).toBe("42 a 1 5 [ '7' ]\ndemo.Text.count: 0.5 is out of range true\nr 2\nr 1\n");
   });
 });
 

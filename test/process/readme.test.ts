@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { Cluster, freePorts } from "./cluster.js";
 
-/** What README.md shows is run as it stands, but for ports and paths. */
+/** What README.md and docs/rpc.md show is run as it stands, but for ports and paths. */
 
 const execute = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -29,6 +29,18 @@ function snippet(heading: string, language: string): string {
   return section.slice(start, section.indexOf("```", start));
 }
 
+/** All code blocks of `language` in a page, one after the other. */
+function blocks(page: string, language: string): string {
+  const found = page.matchAll(new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, "gms"));
+  return [...found].map(([, block]) => block).join("");
+}
+
+async function generate(name: string, proto: string): Promise<void> {
+  await writeFile(path.join(dir, name), proto);
+  const generator = path.join(root, "dist/rpc/gen/main.js");
+  await execute(process.execPath, [generator, "--out", "gen", name], { cwd: dir });
+}
+
 async function run(code: string): Promise<string> {
   const file = path.join(dir, "snippet.mjs");
   await writeFile(file, code);
@@ -44,9 +56,7 @@ it("the Clerk", async () => {
 });
 
 it("a service of your own", async () => {
-  await writeFile(path.join(dir, "echo.proto"), snippet("A service of your own", "proto"));
-  const generator = path.join(root, "dist/rpc/gen/main.js");
-  await execute(process.execPath, [generator, "--out", "gen", "echo.proto"], { cwd: dir });
+  await generate("echo.proto", snippet("A service of your own", "proto"));
   expect(await run(snippet("A service of your own", "ts"))).toBe("hello!\n");
 });
 
@@ -54,4 +64,10 @@ it("Raft under a state machine of your own", async () => {
   const [port] = await freePorts(1);
   const code = snippet("Raft under a state machine of your own", "ts").replace("7101", `${port}`);
   expect(await run(code)).toBe("entry 2: 42\n");
+});
+
+it("docs/rpc.md is a program that prints what it says", async () => {
+  const page = await readFile(path.join(root, "docs/rpc.md"), "utf8");
+  await generate("shop.proto", blocks(page, "proto"));
+  expect(await run(blocks(page, "ts"))).toBe(blocks(page, "text"));
 });
