@@ -1,4 +1,4 @@
-import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { execFile, spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
@@ -59,4 +59,15 @@ it("the callee stops when it is told to, and then the caller says so", async () 
   const { code, stderr } = await call("1000");
   expect(code).toBe(2);
   expect(stderr).toMatch(/^UNAVAILABLE: .*ECONNREFUSED/);
+});
+
+const hasPython = spawnSync("python3", ["--version"]).status === 0;
+if (!hasPython) console.log("skipped: the caller in Python: no python3 on the PATH");
+
+it.runIf(hasPython)("a caller in Python gets the same", async () => {
+  const { stdout } = await execute("python3", ["-B", "friends.py", "1000", port], {
+    cwd: path.join(root, "examples/python"),
+    timeout: 20_000,
+  });
+  expect(stdout).toBe("1. Ada\n2. Barbara\n3. Grace\n");
 });
