@@ -96,6 +96,43 @@ describe("MprpcController", () => {
     expect(other).toHaveBeenCalledTimes(1);
   });
 
+  test("its signal is aborted with the call, also for who asks later, and says why", () => {
+    const early = new MprpcController();
+    const { abortSignal } = early;
+    expect(abortSignal.aborted).toBe(false);
+    expect(early.abortSignal).toBe(abortSignal);
+    early.startCancel();
+    expect(abortSignal.reason).toMatchObject({ name: "RpcError", code: "CANCELLED" });
+    const late = new MprpcController();
+    late.setFailed("too late", RpcStatus.DEADLINE_EXCEEDED);
+    late.startCancel();
+    expect(late.abortSignal.aborted).toBe(true);
+    expect(late.abortSignal.reason).toBe(late.error());
+    late.reset();
+    expect(late.abortSignal.aborted).toBe(false);
+  });
+
+  test("one failure is one error, until it is another or forgotten", () => {
+    const controller = new MprpcController();
+    controller.setFailed("first", RpcStatus.ABORTED, new Error("why"), [
+      { type: "a.B", value: new Uint8Array(1) },
+    ]);
+    const first = controller.error();
+    expect(first).toMatchObject({ details: [{ type: "a.B" }], cause: { message: "why" } });
+    controller.setThrown(first);
+    expect(controller.error()).toBe(first);
+    controller.setFailed("second", RpcStatus.ABORTED);
+    expect(controller.error()).toMatchObject({ message: "second", details: [] });
+    controller.notSent = true;
+    controller.clearFailure();
+    expect([controller.failed(), controller.status, controller.errorText()]).toEqual([
+      false,
+      RpcStatus.OK,
+      "",
+    ]);
+    expect(controller.notSent).toBe(false);
+  });
+
   test("reset makes it as good as new", () => {
     const controller = new MprpcController({ timeoutMs: 5, signal: AbortSignal.abort() });
     controller.setFailed("failed", RpcStatus.ABORTED, new Error("why"));

@@ -139,6 +139,22 @@ describe("a channel's stream", () => {
     await until(() => cancelOf(headers, headers[0]!.call_id) !== undefined, "the cancel");
   });
 
+  test("that a draining server refused begins anew on the next connection", async () => {
+    let refused = 0;
+    const { channel, headers } = await answering(({ call_id, credit }, connection) => {
+      if (credit === 0) return;
+      if (refused++ === 0) {
+        connection.send(replyFrame({ flags: 2 }));
+        connection.send(replyFrame({ call_id, status: 14, flags: 8 }));
+        return;
+      }
+      connection.send(messageFrame(call_id, bytes("here")));
+      connection.send(replyFrame({ call_id }));
+    });
+    expect(await collect(watch(channel))).toEqual({ values: ["here"], error: null });
+    expect(headers.map(({ credit }) => credit)).toEqual([65_536, 65_536]);
+  });
+
   test("to a server of revision 1 fails with UNIMPLEMENTED, first call or not", async () => {
     const { channel } = await answering((_header, connection) =>
       connection.send(encodeReply(bytes("v"))),

@@ -307,19 +307,26 @@ describe("a stream's deadline", () => {
     expect(feed.controllers[0]!.abortSignal.reason).toMatchObject({ code: "DEADLINE_EXCEEDED" });
   });
 
-  test("is none without timeoutMs: callTimeoutMs is for replies", async () => {
-    const { feed, port } = await startFeed();
-    const gate = deferred();
-    feed.watch = async function* (_request, controller) {
-      await gate.promise;
-      yield { Value: bytes(String(controller.deadline)) };
-    };
-    feed.get = () => new Promise(() => {});
-    const channel = openChannel(port, { callTimeoutMs: 50 });
-    const stream = watch(channel);
-    // The stream was there before this call, and is after it.
-    await expect(get(channel, "k")).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
-    gate.resolve();
-    expect((await collect(stream)).values).toEqual(["Infinity"]);
-  });
+  test.each([
+    ["new", 0],
+    ["known", 1],
+  ])(
+    "is none without timeoutMs, on a %s connection: callTimeoutMs is for replies",
+    async (_name, earlier) => {
+      const { feed, port } = await startFeed();
+      const gate = deferred();
+      feed.watch = async function* (_request, controller) {
+        await gate.promise;
+        yield { Value: bytes(String(controller.deadline)) };
+      };
+      const channel = openChannel(port, { callTimeoutMs: 50 });
+      for (let calls = 0; calls < earlier; calls++) await get(channel, "k", { timeoutMs: 10_000 });
+      feed.get = () => new Promise(() => {});
+      const stream = watch(channel);
+      // The stream was there before this call, and is after it.
+      await expect(get(channel, "k")).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+      gate.resolve();
+      expect((await collect(stream)).values).toEqual(["Infinity"]);
+    },
+  );
 });
