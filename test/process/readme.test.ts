@@ -1,6 +1,8 @@
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
@@ -56,9 +58,43 @@ it("the Clerk", async () => {
 });
 
 it("a service of your own", async () => {
-  await generate("echo.proto", snippet("A service of your own", "proto"));
-  expect(await run(snippet("A service of your own", "ts"))).toBe("hello!\n");
+  const start = readme.indexOf("## A service of your own");
+  const section = readme.slice(start, readme.indexOf("\n## ", start + 1));
+  const [port] = await freePorts(1);
+  const [server, client] = [...section.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) =>
+    code!.replace("7788", `${port}`),
+  );
+  await generate("echo.proto", blocks(section, "proto"));
+  await writeFile(path.join(dir, "server.ts"), server!);
+  await writeFile(path.join(dir, "client.ts"), client!);
+  const [, options] = /^npx tsc (.*)$/m.exec(section)!;
+  const compiler = path.join(root, "node_modules/typescript/bin/tsc");
+  // The folder of a reader has no tsconfig.json; above this one is the package's.
+  const args = [compiler, "--ignoreConfig", ...options!.split(" ")];
+  await execute(process.execPath, args, { cwd: dir });
+
+  const running = spawn(process.execPath, ["server.js"], { cwd: dir });
+  const [line] = (await once(createInterface(running.stdout), "line")) as [string];
+  expect(line).toBe(`listening on 127.0.0.1:${port}`);
+  const called = await execute(process.execPath, ["client.js"], { cwd: dir, timeout: 20_000 });
+  expect(called).toEqual({ stdout: "hello!\na\nb\nc\n", stderr: "" });
+  const commands = [...section.matchAll(/^npx mprpc-call 127.0.0.1:7788 (.*)$/gm)];
+  const outputs = commands.map(([, words]) => callByHand(port!, words!));
+  expect(await Promise.all(outputs)).toEqual([
+    expect.stringContaining("demo.Echo\n"),
+    expect.stringContaining("rpc Spell(demo.Text) returns (stream demo.Text);\n"),
+    '{"text":"hello!"}\n',
+  ]);
+  running.kill("SIGINT");
+  expect(await once(running, "exit")).toEqual([0, null]);
 });
+
+async function callByHand(port: number, words: string): Promise<string> {
+  const script = path.join(root, "dist/rpc/call/main.js");
+  const args = words.split(" ").map((word) => word.replaceAll("'", ""));
+  const address = `127.0.0.1:${port}`;
+  return (await execute(process.execPath, [script, address, ...args], { timeout: 20_000 })).stdout;
+}
 
 it("Raft under a state machine of your own", async () => {
   const [port] = await freePorts(1);
