@@ -11,6 +11,7 @@ import { CoreSnapshots } from "./coreSnapshots.js";
 import type { CoreTuning } from "./coreTuning.js";
 import { DurableState, type SnapshotImage } from "./durableState.js";
 import type { Invariants, NodeView } from "./invariants.js";
+import { NodeClock } from "./nodeClock.js";
 import type { Prng } from "./prng.js";
 import { SimDisk } from "./simDisk.js";
 import type { Served, SimRpc } from "./simRpc.js";
@@ -55,14 +56,13 @@ export class CoreNode implements NodeView {
   readonly id: number;
   readonly durable: DurableState;
   readonly disk: SimDisk;
+  readonly clock: NodeClock;
   core: RaftCore | null = null;
   machine = new ChainMachine();
   /** Since the start of the run. */
   readsConfirmed = 0;
   private readonly world: World;
   private readonly prng: Prng;
-  private readonly clockRate: number;
-  private readonly clockOffset: number;
   private isPaused = false;
   private inbox: (() => void)[] = [];
   private cancelTimer: () => void = () => {};
@@ -78,8 +78,8 @@ export class CoreNode implements NodeView {
     this.id = id;
     this.world = world;
     this.prng = prng;
-    this.clockRate = 1 + prng.between(-1, 1) * tuning.node.clockDriftMax;
-    this.clockOffset = prng.between(0, 1_000_000);
+    this.clock = new NodeClock(clock, prng.between(0, 1_000_000), 1);
+    this.drift();
     this.durable = new DurableState(id, invariants);
     this.disk = new SimDisk(this.durable, clock, prng.fork(), tuning.disk);
     this.snapshots = new CoreSnapshots(this, world, 0);
@@ -100,7 +100,7 @@ export class CoreNode implements NodeView {
         random: this.prng.float,
       },
       recovered,
-      this.now,
+      this.clock.now,
     );
     this.event("start", this.core.term, this.core.log.commitIndex, this.core.log.lastIndex);
     this.machine = new ChainMachine();
@@ -125,6 +125,11 @@ export class CoreNode implements NodeView {
     this.replies = new Map();
     this.world.invariants.afterStep(this);
     this.world.invariants.majorityHolds(this.world.invariants.commitIndex);
+  }
+
+  /** The clock takes another pace, within what the run's conditions allow. */
+  drift(): void {
+    this.clock.runAt(1 + this.prng.between(-1, 1) * this.world.tuning.node.clockDriftMax);
   }
 
   pause(): void {
@@ -160,7 +165,7 @@ export class CoreNode implements NodeView {
   read(): void {
     this.input("read", (core) => {
       const { invariants } = this.world;
-      const lease = core.leaseRead(this.now);
+      const lease = core.leaseRead(this.clock.now);
       if (lease !== null) {
         this.readsConfirmed++;
         invariants.readConfirmed(this.id, lease.index, invariants.commitIndex);
@@ -178,10 +183,6 @@ export class CoreNode implements NodeView {
 
   // --- one turn
 
-  private get now(): number {
-    return this.clockOffset + this.world.clock.now * this.clockRate;
-  }
-
   /** Something reaches the node; while it is paused it waits in its sockets. */
   input(what: string, apply: (core: RaftCore) => void, ...details: number[]): Served {
     const { core } = this;
@@ -191,7 +192,7 @@ export class CoreNode implements NodeView {
       return "served";
     }
     this.event(what, ...details);
-    core.tick(this.now);
+    core.tick(this.clock.now);
     apply(core);
     this.world.invariants.afterStep(this);
     this.scheduleDrain();
@@ -230,7 +231,7 @@ export class CoreNode implements NodeView {
       this.inbox.push(() => this.drain());
       return;
     }
-    core.tick(this.now);
+    core.tick(this.clock.now);
     for (let ready = core.ready(); ready !== null; ready = core.ready()) this.carryOut(ready);
     this.world.invariants.afterStep(this);
     this.applyCommitted(core);
@@ -240,7 +241,7 @@ export class CoreNode implements NodeView {
   private armTimer(core: RaftCore): void {
     const { timerLateMsMax } = this.world.tuning.node;
     this.cancelTimer();
-    const wait = Math.max(0, core.nextDeadline - this.now) / this.clockRate;
+    const wait = this.clock.lasts(Math.max(0, core.nextDeadline - this.clock.now));
     this.cancelTimer = this.world.clock.after(
       wait + 0.001 + this.prng.between(0, timerLateMsMax),
       this.inThisLife(() => this.drain()),

@@ -11,30 +11,24 @@ export interface FaultTuning {
   readonly kinds: readonly FaultKind[];
 }
 
-export type FaultKind =
-  | "crash"
-  | "crash all"
-  | "crash leader"
-  | "pause"
-  | "isolate"
-  | "isolate leader"
-  | "split"
-  | "one-way"
-  | "stall disk"
-  | "transfer";
-
-const faultKinds: readonly FaultKind[] = [
+const faultKinds = [
   "crash",
   "crash all",
   "crash leader",
   "pause",
+  "pause leader",
   "isolate",
   "isolate leader",
   "split",
   "one-way",
+  "cut links",
   "stall disk",
+  "clock leap",
+  "clock drift",
   "transfer",
-];
+] as const;
+
+export type FaultKind = (typeof faultKinds)[number];
 
 export interface NodeTuning {
   readonly heartbeatMs: number;
@@ -103,7 +97,7 @@ export function drawTuning(prng: Prng): CoreTuning {
     faults: {
       intervalMsMax: prng.pick([100, 300, 1000]),
       durationMsMax: prng.pick([50, 300, 1000, 2000]),
-      kinds: drawKinds(prng),
+      kinds: drawKinds(prng, node.readMode),
     },
     workload: {
       intervalMsMax: prng.pick([5, 20, 50]),
@@ -165,7 +159,9 @@ function drawDisk(prng: Prng): DiskTuning {
   };
 }
 
-function drawKinds(prng: Prng): FaultKind[] {
-  const kinds = faultKinds.filter(() => prng.chance(0.5));
-  return kinds.length > 0 ? kinds : [prng.pick(faultKinds)];
+function drawKinds(prng: Prng, readMode: NodeTuning["readMode"]): FaultKind[] {
+  // A lease rests on clocks that keep to their bound: one that leaps breaks the promise.
+  const allowed = faultKinds.filter((kind) => readMode !== "lease" || kind !== "clock leap");
+  const kinds = allowed.filter(() => prng.chance(0.5));
+  return kinds.length > 0 ? kinds : [prng.pick(allowed)];
 }

@@ -44,8 +44,9 @@ export class Nemesis {
       case "crash leader":
         return this.crash([leader]);
       case "pause":
-        node.pause();
-        return this.later(() => node.resume());
+        return this.pause(node);
+      case "pause leader":
+        return this.pause(leader);
       case "isolate":
         return this.partition(new Set([node.id]));
       case "isolate leader":
@@ -54,6 +55,12 @@ export class Nemesis {
         return this.partition(this.someNodes());
       case "one-way":
         return this.blockOneWay();
+      case "cut links":
+        return this.cutLinks();
+      case "clock leap":
+        return node.clock.leap(this.duration());
+      case "clock drift":
+        return node.drift();
       case "stall disk":
         return node.disk.stallFor(this.duration());
       case "transfer":
@@ -66,6 +73,16 @@ export class Nemesis {
       node.crash();
       this.later(() => node.start());
     }
+  }
+
+  private pause(node: CoreNode): void {
+    node.pause();
+    this.later(() => node.resume());
+  }
+
+  private cutLinks(): void {
+    this.network.cutLinks(this.nodes.length, () => this.prng.chance(0.5));
+    this.later(() => this.network.heal());
   }
 
   private partition(group: ReadonlySet<number>): void {

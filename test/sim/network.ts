@@ -70,6 +70,16 @@ export class SimNetwork {
         if (group.has(from) !== group.has(to)) this.block(from, to);
   }
 
+  /** A partial partition: the pairs of `nodes` that `isCut` picks do not reach each other. */
+  cutLinks(nodes: number, isCut: () => boolean): void {
+    for (let one = 0; one < nodes; one++)
+      for (let other = 0; other < one; other++) {
+        if (!isCut()) continue;
+        this.block(one, other);
+        this.block(other, one);
+      }
+  }
+
   heal(): void {
     this.blocked.fill(false);
   }

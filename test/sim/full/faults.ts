@@ -168,14 +168,8 @@ export class Faults {
     this.later(() => this.network.heal());
   }
 
-  /** A partial partition: some pairs don't hear each other, and others hear both. */
   private cutLinks(): void {
-    for (const { id: one } of this.servers)
-      for (const { id: other } of this.servers) {
-        if (other >= one || !this.prng.chance(0.5)) continue;
-        this.network.block(one, other);
-        this.network.block(other, one);
-      }
+    this.network.cutLinks(this.servers.length, () => this.prng.chance(0.5));
     this.later(() => this.network.heal());
   }
 
