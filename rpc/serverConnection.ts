@@ -1,7 +1,6 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { rpcLimits, type RpcOptions } from "../config/options.js";
-import { ByteWriter } from "./byteWriter.js";
 import { CallerWatch, type CallerWatchOwner } from "./callerWatch.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
@@ -18,12 +17,10 @@ import {
   RequestHeader,
   tooLarge,
   writeReplyControl,
-  writeStatus,
-  type FrameLimits,
 } from "./framing.js";
 import { LegacyReplies } from "./legacyReplies.js";
 import type { MethodTable, OfferedMethod } from "./methodTable.js";
-import { MprpcController, type CallOrigin, type Metadata } from "./mprpcController.js";
+import { MprpcController, type CallOrigin } from "./mprpcController.js";
 import { peerIdentity } from "./peerIdentity.js";
 import {
   oneWayId,
@@ -33,6 +30,7 @@ import {
   type ServerCallOwner,
 } from "./serverCall.js";
 import { asError, isFault, overloaded, shuttingDown, undecodable } from "./serverErrors.js";
+import { ServerReplies } from "./serverReplies.js";
 import { overflow, ServerStreams } from "./serverStreams.js";
 import { RpcError, RpcStatus } from "./status.js";
 import { isSystemError } from "./systemError.js";
@@ -70,7 +68,7 @@ export class ServerConnection
   readonly #calls = new ServerCalls();
   readonly #streams: ServerStreams;
   readonly #deadlines = new DeadlineTimer((now) => this.#expireCalls(now));
-  readonly #replyLimits: FrameLimits;
+  readonly #replies: ServerReplies;
   readonly #peer: string;
   readonly #origins: Readonly<Record<1 | 2, CallOrigin>>;
   /** What the caller has shown to speak; one of revision 2 can take a FIN. 0: nothing came yet. */
@@ -95,23 +93,21 @@ export class ServerConnection
       1: { revision: 1, peer: this.#peer, identity },
       2: { revision: 2, peer: this.#peer, identity },
     };
-    this.#replyLimits = {
-      headerBytesMax: options.headerBytesMax,
-      bodyBytesMax: options.replyBytesMax,
-    };
-    const requestLimits = {
-      headerBytesMax: options.headerBytesMax,
-      bodyBytesMax: options.requestBytesMax,
-    };
+    const { headerBytesMax } = options;
+    const requestLimits = { headerBytesMax, bodyBytesMax: options.requestBytesMax };
+    const replyLimits = { headerBytesMax, bodyBytesMax: options.replyBytesMax };
     this.#reader = new FrameReader(new RequestHeader(), false, requestLimits, this);
     this.#connection = new Connection(socket, this, options);
     this.#watch = new CallerWatch(this, this.#reader, options);
+    this.#replies = new ServerReplies(this.#connection, replyLimits, (call, error) => {
+      this.#report(call, error);
+    });
     this.#legacyReplies = new LegacyReplies(this.#connection, (call) => this.#onLegacySent(call));
     this.#streams = new ServerStreams(this.#connection, {
       options,
-      replyLimits: this.#replyLimits,
+      replyLimits,
       onBrokenMessage: (call, error) => {
-        this.#setReplyError(call, error);
+        this.#replies.setBroken(call, error);
         this.#endEarly(call);
       },
     });
@@ -338,62 +334,20 @@ export class ServerConnection
       this.#answerLegacy(call, response);
       return;
     }
-    if (!call.answered) this.#answer(call, response);
+    if (!call.answered) {
+      call.answered = true;
+      this.#replies.answer(call, response, this.#calls.count === 1);
+    }
     this.#release(call);
   }
 
-  #answer(call: ServerCall, response: unknown): void {
-    const { controller, callId } = call;
-    call.answered = true;
-    if (controller.failed() || call.stream !== null) {
-      this.#writeStatus(call);
+  #answerLegacy(call: ServerCall, response: unknown): void {
+    if (call.answered) {
+      this.#release(call);
       return;
     }
-    try {
-      const writer = this.#connection.open(this.#calls.count === 1);
-      const { framer } = call.offered;
-      framer.write(writer, callId, controller.replyMetadata, response, this.#replyLimits);
-    } catch (error) {
-      this.#setReplyError(call, error);
-      this.#writeStatus(call);
-    }
-  }
-
-  #answerLegacy(call: ServerCall, response: unknown): void {
-    let reply: Uint8Array | null = null;
-    if (!call.controller.failed() && !call.answered) {
-      try {
-        reply = this.#encodeLegacy(call, response);
-      } catch (error) {
-        this.#setReplyError(call, error);
-      }
-    }
-    if (call.answered) this.#release(call);
-    else this.#legacyReplies.answer(call, reply);
-  }
-
-  #encodeLegacy(call: ServerCall, response: unknown): Uint8Array {
-    const writer = new ByteWriter();
-    call.offered.method.response.encode(response, writer);
-    const { bodyBytesMax } = this.#replyLimits;
-    if (writer.length > bodyBytesMax) throw tooLarge("reply", writer.length, bodyBytesMax);
-    return writer.view();
-  }
-
-  /** A reply that is too large is the caller's to know; one that can't be encoded is our fault. */
-  #setReplyError(call: ServerCall, error: unknown): void {
-    const large = error instanceof RpcError && error.status === RpcStatus.RESOURCE_EXHAUSTED;
-    if (large) call.controller.setThrown(error);
-    else call.controller.setFailed("the reply can't be encoded", RpcStatus.INTERNAL, error);
-    this.#report(call, error);
-  }
-
-  /** How a call failed, or how a stream ended. */
-  #writeStatus(call: ServerCall): void {
-    const { controller } = call;
-    const { status, details } = controller;
-    const outcome = { status, errorText: controller.errorText(), metadata: lastOf(call), details };
-    writeStatus(this.#connection.open(), call.callId, outcome, this.#replyLimits);
+    const failed = call.controller.failed();
+    this.#legacyReplies.answer(call, failed ? null : this.#replies.encodeLegacy(call, response));
   }
 
   /** Answers a request that no handler will see. */
@@ -408,8 +362,7 @@ export class ServerConnection
       this.#owner.onError(error, { peer: this.#peer, method: "" });
       return;
     }
-    const outcome = { status: error.status, errorText: error.message, flags };
-    writeStatus(this.#connection.open(), callId, outcome, this.#replyLimits);
+    this.#replies.refuse(callId, error, flags);
   }
 
   #onLegacySent(call: ServerCall | null): void {
@@ -459,7 +412,7 @@ export class ServerConnection
   /** The caller learns at once how the call ended, as its controller says; the handler is told. */
   #endEarly(call: ServerCall): void {
     call.answered = true;
-    if (call.callId > 0) this.#writeStatus(call);
+    if (call.callId > 0) this.#replies.writeStatus(call);
     this.#cancel(call);
   }
 
@@ -525,11 +478,4 @@ export class ServerConnection
 /** Where an answer goes: 0 to a caller of revision 1, `oneWayId` nowhere. */
 function answerIdOf({ callId, flags }: RequestHeader): number {
   return callId !== 0 && (flags & notifyFlag) !== 0 ? oneWayId : callId;
-}
-
-/** The metadata of a call's last frame; of a stream without messages that is the first one, too. */
-function lastOf({ controller, stream }: ServerCall): Metadata {
-  const { replyMetadata, trailingMetadata } = controller;
-  if (stream === null) return replyMetadata;
-  return stream.begun ? trailingMetadata : [...replyMetadata, ...trailingMetadata];
 }
