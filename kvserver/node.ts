@@ -4,6 +4,7 @@ import { WalPersister } from "../raft/persister/walPersister.js";
 import { RaftRpcUtil } from "../raft/raftRpcUtil.js";
 import { RaftService } from "../raft/raftService.js";
 import { RpcProvider } from "../rpc/rpcProvider.js";
+import { HealthService, ReflectionService } from "../rpc/services/index.js";
 import { turn } from "../rpc/turn.js";
 import { KvServer } from "./kvServer.js";
 
@@ -30,6 +31,7 @@ export class KvNode {
   onFailure: (error: Error) => void = () => {};
   private readonly provider: RpcProvider;
   private readonly persister: WalPersister;
+  private readonly health = new HealthService();
   private stopping: Promise<void> | null = null;
 
   private constructor(kvServer: KvServer, provider: RpcProvider, persister: WalPersister) {
@@ -83,6 +85,8 @@ export class KvNode {
     const me = nodeList.nodes[id]!;
     this.provider.notifyService(new RaftService(this.kvServer.raft));
     this.provider.notifyService(this.kvServer);
+    this.provider.notifyService(this.health);
+    this.provider.notifyService(new ReflectionService(this.provider));
     // The port first: while it can't be had, nothing of this node must reach the others.
     await this.provider.run(me.host, me.port);
     const peers = nodeList.nodes.map(({ host, port }, peer) =>
@@ -92,6 +96,7 @@ export class KvNode {
   }
 
   private async shutDown(): Promise<void> {
+    this.health.shutdown();
     await this.handOver();
     await this.provider.close(closeGraceMs);
     await this.kvServer.stop();
