@@ -1,12 +1,14 @@
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
+import { MixedPeer } from "../raft/mixedPeer.js";
 import { RaftRpcUtil } from "../raft/raftRpcUtil.js";
 import { RaftService } from "../raft/raftService.js";
 import { RpcProvider } from "../rpc/rpcProvider.js";
 import { HealthService, ReflectionService } from "../rpc/services/index.js";
 import { turn } from "../rpc/turn.js";
 import { KvServer } from "./kvServer.js";
+import { isBoostOp } from "./opCodec.js";
 
 export interface NodeConfig {
   readonly nodeList: MprpcConfig;
@@ -46,7 +48,7 @@ export class KvNode {
    * @throws StorageError when the data directory can't be used, RpcError when the port can't.
    */
   static async start(config: NodeConfig): Promise<KvNode> {
-    const { nodeList, id, dataDir, settings, log, version } = config;
+    const { id, dataDir, settings, log, version } = config;
     const directory = path.join(dataDir, `node${id}`);
     const persister = await WalPersister.open(directory, {
       ...settings.storage,
@@ -67,7 +69,7 @@ export class KvNode {
     });
     const node = new KvNode(kvServer, provider, persister);
     try {
-      await node.serve(nodeList, id, settings);
+      await node.serve(config);
     } catch (error) {
       await node.stop();
       throw error;
@@ -81,7 +83,7 @@ export class KvNode {
     return this.stopping;
   }
 
-  private async serve(nodeList: MprpcConfig, id: number, settings: Settings): Promise<void> {
+  private async serve({ nodeList, id, settings, log }: NodeConfig): Promise<void> {
     const me = nodeList.nodes[id]!;
     this.provider.notifyService(new RaftService(this.kvServer.raft));
     this.provider.notifyService(this.kvServer);
@@ -89,8 +91,8 @@ export class KvNode {
     this.provider.notifyService(new ReflectionService(this.provider));
     // The port first: while it can't be had, nothing of this node must reach the others.
     await this.provider.run(me.host, me.port);
-    const peers = nodeList.nodes.map(({ host, port }, peer) =>
-      peer === id ? null : new RaftRpcUtil({ host, port, rpc: settings.rpc, raft: settings.raft }),
+    const peers = nodeList.nodes.map((_, peer) =>
+      peer === id ? null : peerOf(nodeList, peer, settings, log),
     );
     this.kvServer.start(peers, id, this.persister);
   }
@@ -116,4 +118,15 @@ export class KvNode {
 export function describeNode(nodeList: MprpcConfig, id: number): string {
   const { host, port } = nodeList.nodes[id]!;
   return `node ${id} on ${formatAddress(host, port)}`;
+}
+
+function peerOf({ nodes }: MprpcConfig, id: number, settings: Settings, log: Logger): MixedPeer {
+  const { rpc, raft, kv } = settings;
+  const { host, port } = nodes[id]!;
+  return new MixedPeer(new RaftRpcUtil({ host, port, rpc, raft }), {
+    id,
+    originalUntilKnown: kv.commandCodec === "boost",
+    originalApplies: isBoostOp,
+    log,
+  });
 }

@@ -21,12 +21,17 @@ export function encodeOp(op: Op, codec: "compact" | "boost"): Uint8Array {
   return codec === "compact" ? encodeCompactOp(op) : encodeBoostOp(op);
 }
 
+/** Whether the original could apply this command: anything else ends its process. */
+export function isBoostOp(command: Uint8Array): boolean {
+  return command[0] === archiveFirstByte;
+}
+
 /**
  * Reads either encoding. The byte fields are views of `command`.
  * @throws OpCodecError when it is neither.
  */
 export function decodeOp(command: Uint8Array): Op {
-  return command[0] === archiveFirstByte ? decodeBoostOp(command) : decodeCompactOp(command);
+  return isBoostOp(command) ? decodeBoostOp(command) : decodeCompactOp(command);
 }
 
 const operations: readonly Operation[] = ["Unknown", "Put", "Append", "Get", "OpenSession"];

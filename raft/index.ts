@@ -4,6 +4,7 @@ export type { RaftEnvironment } from "./environment.js";
 export type { Persister, SnapshotReader, SnapshotWriter } from "./persister/persister.js";
 export { StorageError } from "./persister/storageError.js";
 export { WalPersister, type WalPersisterOptions } from "./persister/walPersister.js";
+export { MixedPeer, type MixedPeerOptions, type RevisionPeer } from "./mixedPeer.js";
 export { Raft, type RaftConfig, type RaftStatus, type StartResult } from "./raft.js";
 export type { RaftPeer } from "./raftPeer.js";
 export { RaftRpcUtil, type RaftRpcUtilOptions } from "./raftRpcUtil.js";

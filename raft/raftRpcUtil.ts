@@ -19,7 +19,8 @@ import {
   toSnapshotRequest,
   toVoteArgs,
 } from "./raftMethods.js";
-import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
+import type { RevisionPeer } from "./mixedPeer.js";
+import type { InstallSnapshot, InstallSnapshotReply } from "./raftPeer.js";
 
 export interface RaftRpcUtilOptions {
   readonly host: string;
@@ -30,6 +31,8 @@ export interface RaftRpcUtilOptions {
 
 /** What is needed of an `MprpcChannel`. */
 export interface PeerChannel extends UnaryChannel {
+  /** Of the current connection; undefined until the first reply on it. */
+  readonly revision: 1 | 2 | undefined;
   onConnectionLost: (error: RpcError) => void;
   onConnectFailed: (error: RpcError) => void;
   connectNow(): void;
@@ -40,11 +43,12 @@ export interface PeerChannel extends UnaryChannel {
  * One other node's raftRpc stub. It keeps a connection open, also while there is nothing to send:
  * a connection that closes is the quickest sign that the node's process is gone.
  */
-export class RaftRpcUtil implements RaftPeer {
+export class RaftRpcUtil implements RevisionPeer {
   onDown: () => void = () => {};
   private readonly channel: PeerChannel;
   private readonly options: RaftOptions;
   private reconnect: NodeJS.Timeout | undefined;
+  private lastRevision: 1 | 2 | undefined = undefined;
 
   constructor(
     { host, port, rpc, raft }: RaftRpcUtilOptions,
@@ -91,6 +95,12 @@ export class RaftRpcUtil implements RaftPeer {
       { Term: request.term, LeaderId: request.from },
       (reply) => done(reply === null ? null : { type: "TimeoutNowReply", term: reply.Term }),
     );
+  }
+
+  /** What the node spoke last, on this connection or an earlier one. */
+  get revision(): 1 | 2 | undefined {
+    this.lastRevision = this.channel.revision ?? this.lastRevision;
+    return this.lastRevision;
   }
 
   close(): void {
