@@ -18,12 +18,21 @@ export interface RunArguments {
   readonly nodeId: number | null;
   /** Write a node list of so many free ports first; null: the list is there. */
   readonly newNodes: number | null;
+  /** What a node does whose data directory is new: see `Joining`; "rebuild" makes it new first. */
+  readonly newNode: NewNode;
   /** Holds a directory for each node. */
   readonly dataDir: string;
   readonly logLevel: LogLevel;
   /** By key, beating the environment and the node list: see `readSettings`. */
   readonly settings: ReadonlyMap<string, string>;
 }
+
+/**
+ * - "join": it votes once it knows that it has forgotten nothing.
+ * - "newCluster": it votes at once.
+ * - "rebuild": its present directory is set aside, and it joins.
+ */
+export type NewNode = "join" | "newCluster" | "rebuild";
 
 const logLevels = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
 export type LogLevel = (typeof logLevels)[number];
@@ -40,6 +49,10 @@ runs every node of the list, each in a process of its own, until Ctrl-C.
   -i, --id N         run node N alone, in this process
   -n N               write a list of N nodes on free local ports to FILE, which
                      must not exist yet, and run them
+  --new-cluster      the whole cluster is new: nodes without data vote at once,
+                     without asking all others first
+  --rebuild          set node N's data aside and get all of it from the others;
+                     needs -i, and all other nodes running
   --data-dir DIR     where the nodes keep their data (default ./data)
   --log-level LEVEL  ${logLevels.join(", ")}
                      (default info)
@@ -70,8 +83,13 @@ export function parseArguments(
   if (nodeId !== null && newNodes !== null) {
     throw new UsageError("-i and -n exclude each other: -i runs one node of a list that exists");
   }
+  const newNode = parseNewNode(values["new-cluster"] === true, values.rebuild === true);
+  if (newNode === "rebuild" && nodeId === null) {
+    throw new UsageError("--rebuild needs -i: only one node at a time can be rebuilt");
+  }
   return {
     kind: "run",
+    newNode,
     nodeListFile: values.file,
     nodeId,
     newNodes,
@@ -85,7 +103,8 @@ export function parseArguments(
 export function nodeArguments(args: RunArguments, nodeId: number): string[] {
   const settings = [...args.settings].flatMap(([key, value]) => ["--set", `${key}=${value}`]);
   const own = ["-f", args.nodeListFile, "-i", String(nodeId), "--data-dir", args.dataDir];
-  return [...own, "--log-level", args.logLevel, ...settings];
+  const newNode = args.newNode === "newCluster" ? ["--new-cluster"] : [];
+  return [...own, "--log-level", args.logLevel, ...newNode, ...settings];
 }
 
 const options = {
@@ -93,6 +112,8 @@ const options = {
   id: { type: "string", short: "i" },
   nodes: { type: "string", short: "n" },
   "data-dir": { type: "string" },
+  "new-cluster": { type: "boolean" },
+  rebuild: { type: "boolean" },
   "log-level": { type: "string" },
   set: { type: "string", multiple: true },
   help: { type: "boolean", short: "h" },
@@ -112,6 +133,14 @@ function firstSentence(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const [sentence = message] = message.split(/\.(?:\s|$)/, 1);
   return sentence.charAt(0).toLowerCase() + sentence.slice(1);
+}
+
+function parseNewNode(isNewCluster: boolean, rebuilds: boolean): NewNode {
+  if (isNewCluster && rebuilds) {
+    throw new UsageError("--new-cluster and --rebuild exclude each other");
+  }
+  if (isNewCluster) return "newCluster";
+  return rebuilds ? "rebuild" : "join";
 }
 
 function given(value: string | undefined): string | undefined {

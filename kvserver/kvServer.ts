@@ -258,11 +258,11 @@ export class KvServer implements RpcService {
       Sessions: this.machine.sessionCount,
       Version: this.version,
       ProcessId: process.pid,
-      Peers: raft.followers.map(({ id, matchIndex, nextIndex, state }) => ({
+      Peers: raft.followers.map(({ id, matchIndex, nextIndex, state, joining }) => ({
         NodeId: id,
         MatchIndex: matchIndex,
         NextIndex: nextIndex,
-        State: state,
+        State: joining ? "joining" : state,
       })),
     };
   }

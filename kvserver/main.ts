@@ -2,13 +2,12 @@
 import { fileURLToPath } from "node:url";
 import { MprpcConfig } from "../config/index.js";
 import { helpText, nodeArguments, parseArguments, UsageError, type RunArguments } from "./args.js";
+import { exitCodeOf, exitCodes } from "./exitCodes.js";
 import { writeFreeNodeList } from "./freeNodeList.js";
 import { launch, stopWhenParentDies } from "./launcher.js";
 import { queryStatus } from "./queryStatus.js";
 import { runNode } from "./runNode.js";
 import { packageVersion } from "./version.js";
-
-const usageExitCode = 2;
 
 async function main(): Promise<number> {
   const command = parseArguments(process.argv.slice(2), process.env);
@@ -60,6 +59,6 @@ main().then(
   (code) => process.exit(code),
   (error: unknown) => {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-    process.exit(error instanceof UsageError ? usageExitCode : 1);
+    process.exit(error instanceof UsageError ? exitCodes.usage : exitCodeOf(error, 1));
   },
 );

@@ -1,5 +1,8 @@
+import { rename } from "node:fs/promises";
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
+import { nodeFs } from "../raft/persister/nodeFs.js";
+import { errnoOf, StorageError } from "../raft/persister/storageError.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
 import { MixedPeer } from "../raft/mixedPeer.js";
 import { RaftRpcUtil } from "../raft/raftRpcUtil.js";
@@ -7,6 +10,7 @@ import { RaftService } from "../raft/raftService.js";
 import { RpcProvider } from "../rpc/rpcProvider.js";
 import { HealthService, ReflectionService } from "../rpc/services/index.js";
 import { turn } from "../rpc/turn.js";
+import type { NewNode } from "./args.js";
 import { KvServer } from "./kvServer.js";
 import { isBoostOp } from "./opCodec.js";
 
@@ -16,6 +20,7 @@ export interface NodeConfig {
   readonly id: number;
   /** The folder of all nodes; this one's files are in `node<id>` there. */
   readonly dataDir: string;
+  readonly newNode: NewNode;
   readonly settings: Settings;
   readonly log: Logger;
   readonly version: string;
@@ -50,9 +55,11 @@ export class KvNode {
   static async start(config: NodeConfig): Promise<KvNode> {
     const { id, dataDir, settings, log, version } = config;
     const directory = path.join(dataDir, `node${id}`);
+    if (config.newNode === "rebuild") await setAside(directory, log);
     const persister = await WalPersister.open(directory, {
       ...settings.storage,
       nodeId: id,
+      newNodeVotes: config.newNode === "newCluster",
       // Late: requests to the followers leave before the loop waits for this node's own disk.
       schedule: (task) => turn.late(task),
       log: (message) => log.warn({ node: id }, message),
@@ -113,6 +120,26 @@ export class KvNode {
     while (raft.getState().isLeader && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+/** Renames a data directory, so that a new one takes its place. Nothing is deleted. */
+async function setAside(directory: string, log: Logger): Promise<void> {
+  const time = new Date().toISOString().replaceAll(/[-:]|\.\d+/g, "");
+  const to = `${directory}.broken-${time}`;
+  try {
+    // Held by a running node, it must stay where it is.
+    await (
+      await nodeFs.lock(directory)
+    )();
+    await rename(directory, to);
+    log.warn({ directory, to }, "set the data directory aside");
+  } catch (error) {
+    if (errnoOf(error) !== "ENOENT" && !isGone(error)) throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof StorageError && errnoOf(error.cause) === "ENOENT";
 }
 
 export function describeNode(nodeList: MprpcConfig, id: number): string {

@@ -1,11 +1,9 @@
 import pino from "pino";
 import { ConfigError, readSettings, type Logger, type MprpcConfig } from "../config/index.js";
 import type { RunArguments } from "./args.js";
+import { exitCodeOf, exitCodes } from "./exitCodes.js";
 import { describeNode, KvNode } from "./node.js";
 import { packageVersion } from "./version.js";
-
-/** Exit code of a node that stopped because it could not go on: a failed disk, a broken invariant. */
-export const failedExitCode = 70;
 
 /**
  * Runs one node in this process until `stop` is called on what it returns, or until it fails.
@@ -27,7 +25,8 @@ export async function runNode(
   const log = makeLogger(args.logLevel);
   for (const warning of [...nodeList.warnings, ...settings.warnings]) log.warn({}, warning);
   const version = packageVersion();
-  const node = await KvNode.start({ nodeList, id, dataDir: args.dataDir, settings, log, version });
+  const { dataDir, newNode } = args;
+  const node = await KvNode.start({ nodeList, id, dataDir, newNode, settings, log, version });
   log.info({ pid: process.pid }, `${describeNode(nodeList, id)} serves`);
   return new RunningNode(node, id, log);
 }
@@ -48,7 +47,7 @@ export class RunningNode {
     });
     node.onFailure = (error) => {
       this.complain(`stopped: ${error.message}`);
-      this.end(failedExitCode);
+      this.end(exitCodeOf(error, exitCodes.failed));
     };
   }
 

@@ -97,6 +97,7 @@ export class Raft {
   private saves: PendingSave[] = [];
   private replyTokens = 0;
   private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
+  private isJoining = false;
   private commitIndex = 0;
   private nextApply = 1;
   /** The newest one that went through `applyChan`. */
@@ -369,6 +370,7 @@ export class Raft {
 
   private save(ready: Ready): void {
     const { saveId, hardState, entries, snapshot } = ready;
+    if (this.core.isJoining !== this.isJoining) this.standingChanged();
     const { requestsAfterPersist: requests, repliesAfterPersist: replies } = ready;
     if (snapshot !== null) {
       this.persister.resetLog(snapshot).catch((error: unknown) => this.fail(error as Error));
@@ -432,6 +434,16 @@ export class Raft {
     const done = this.waitingReplies.get(replyTo);
     this.waitingReplies.delete(replyTo);
     done?.(reply);
+  }
+
+  private standingChanged(): void {
+    this.isJoining = this.core.isJoining;
+    const { term } = this.core;
+    if (!this.isJoining) this.log.info({ node: this.me, term }, "node votes from now on");
+    else {
+      const why = "node lost data or has a new directory: it asks all others, and votes only then";
+      this.log.warn({ node: this.me, term }, why);
+    }
   }
 
   private announce(state: SoftState): void {

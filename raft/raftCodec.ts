@@ -12,7 +12,16 @@ import type { AppendEntries, AppendEntriesReply, Entry } from "./core/types.js";
  */
 
 /** Field tags: number * 8 + wire type. */
-const tag = { varint1: 8, varint2: 16, varint3: 24, varint4: 32, bytes5: 42, varint6: 48 } as const;
+const tag = {
+  varint1: 8,
+  varint2: 16,
+  varint3: 24,
+  varint4: 32,
+  bytes5: 42,
+  varint5: 40,
+  varint6: 48,
+  varint7: 56,
+} as const;
 const commandTag = 10;
 const logTermTag = 16;
 const logIndexTag = 24;
@@ -33,6 +42,7 @@ export const appendEntriesCodec: Codec<AppendEntries> = {
     writeNumber(writer, tag.varint4, request.prevLogTerm);
     if (request.entries.length > 0) writer.raw(encodedEntries(request.entries));
     writeNumber(writer, tag.varint6, request.leaderCommit);
+    if (request.admits !== undefined) writeNumber(writer, tag.varint7, request.admits);
   },
   decode(bytes) {
     return guarded("AppendEntriesArgs", () => readAppendEntries(bytes));
@@ -44,7 +54,9 @@ export const appendEntriesReplyCodec: Codec<AppendEntriesReply> = {
     writeNumber(writer, tag.varint1, reply.term);
     if (reply.success) writer.uint32(tag.varint2).bool(true);
     writeNumber(writer, tag.varint3, reply.updateNextIndex);
-    writeNumber(writer, tag.varint4, appStateNormal);
+    // The original drops a success of a node that does not work normally: one that joins.
+    if (reply.joining === undefined) writeNumber(writer, tag.varint4, appStateNormal);
+    else writeNumber(writer, tag.varint5, reply.joining);
   },
   decode(bytes) {
     return guarded("AppendEntriesReply", () => readAppendEntriesReply(bytes));
@@ -113,6 +125,7 @@ function readAppendEntries(bytes: Uint8Array): AppendEntries {
   let prevLogIndex = 0;
   let prevLogTerm = 0;
   let leaderCommit = 0;
+  let admits: number | undefined;
   const entries: Entry[] = [];
   while (reader.pos < reader.len) {
     const field = reader.tag();
@@ -122,9 +135,11 @@ function readAppendEntries(bytes: Uint8Array): AppendEntries {
     else if (field === tag.varint3) prevLogIndex = reader.int64();
     else if (field === tag.varint4) prevLogTerm = reader.int64();
     else if (field === tag.varint6) leaderCommit = reader.int64();
+    else if (field === tag.varint7) admits = reader.int64();
     else reader.skipType(field & 7);
   }
-  return { type: "AppendEntries", term, from, prevLogIndex, prevLogTerm, entries, leaderCommit };
+  const type = "AppendEntries";
+  return { type, term, from, prevLogIndex, prevLogTerm, entries, leaderCommit, admits };
 }
 
 function readEntry(): Entry {
@@ -149,15 +164,17 @@ function readAppendEntriesReply(bytes: Uint8Array): AppendEntriesReply {
   let success = false;
   let updateNextIndex = 0;
   let appState = 0;
+  let joining: number | undefined;
   while (reader.pos < reader.len) {
     const field = reader.tag();
     if (field === tag.varint1) term = reader.int64();
     else if (field === tag.varint2) success = reader.bool();
     else if (field === tag.varint3) updateNextIndex = reader.int64();
     else if (field === tag.varint4) appState = reader.int32();
+    else if (field === tag.varint5) joining = reader.int64();
     else reader.skipType(field & 7);
   }
   // The original too takes a success only from a node that says it works.
-  success &&= appState === appStateNormal;
-  return { type: "AppendEntriesReply", term, success, updateNextIndex };
+  success &&= appState === appStateNormal || joining !== undefined;
+  return { type: "AppendEntriesReply", term, success, updateNextIndex, joining };
 }

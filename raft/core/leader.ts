@@ -22,6 +22,8 @@ export interface FollowerStatus {
   readonly state: ProgressState;
   /** When it last answered, in ms. */
   readonly lastAckAt: number;
+  /** It counts for no majority yet. */
+  readonly joining: boolean;
 }
 
 /** The state that a node has only while it leads, for one term. */
@@ -139,6 +141,7 @@ export class Leader {
   replied(from: number, context: AppendContext, reply: AppendEntriesReply, now: number): void {
     const follower = this.byId.get(from);
     if (follower === undefined || context.term !== this.term) return;
+    if (!follower.judgeStanding(context, reply, this.log.lastIndex)) return;
     follower.answered(context, now);
     if (reply.success) follower.succeeded(context);
     else follower.refused(context, reply.updateNextIndex);
@@ -190,7 +193,8 @@ export class Leader {
    * campaign at once. Returns false when `target` is not a follower.
    */
   beginTransfer(target: number, now: number): boolean {
-    if (!this.byId.has(target)) return false;
+    // One that joins would not campaign.
+    if (this.byId.get(target)?.joining !== 0) return false;
     this.transferTo = target;
     this.transferUntil = now + this.options.electionTimeoutMsMax;
     return true;
@@ -210,23 +214,27 @@ export class Leader {
     let best: Progress | undefined;
     for (const follower of this.followers) {
       if (now - follower.lastAckAt >= this.options.electionTimeoutMsMin) continue;
+      if (follower.joining !== 0) continue;
       if (best === undefined || follower.matchIndex > best.matchIndex) best = follower;
     }
     return best?.id ?? -1;
   }
 
   status(): FollowerStatus[] {
-    return this.followers.map(({ id, matchIndex, nextIndex, state, lastAckAt }) => ({
+    return this.followers.map(({ id, matchIndex, nextIndex, state, lastAckAt, joining }) => ({
       id,
       matchIndex,
       nextIndex,
       state,
       lastAckAt,
+      joining: joining !== 0,
     }));
   }
 
   private quorumOf(own: number, valueOf: (follower: Progress) => number): number {
-    const values = this.followers.map(valueOf);
+    const values = this.followers.map((follower) =>
+      follower.joining === 0 ? valueOf(follower) : -Infinity,
+    );
     values.push(own);
     return quorumValue(values);
   }
@@ -308,6 +316,7 @@ export class Leader {
         prevLogTerm,
         entries,
         leaderCommit: this.log.commitIndex,
+        admits: follower.admission,
       },
       context,
     });

@@ -1,4 +1,5 @@
-import type { AppendContext, ProgressState } from "./types.js";
+import { lostEntries } from "./joining.js";
+import type { AppendContext, AppendEntriesReply, ProgressState } from "./types.js";
 
 /**
  * What a leader knows of one follower, and how it sends to it.
@@ -10,7 +11,8 @@ import type { AppendContext, ProgressState } from "./types.js";
  *       +------------------------------------------ snapshot
  *             transfer ended, or the follower caught up
  *
- * Invariants: `matchIndex < nextIndex`; `matchIndex` never falls within a term; in `probe` at most
+ * Invariants: `matchIndex < nextIndex`; `matchIndex` falls within a term only to 0, when the follower
+ * has lost what it had acknowledged; in `probe` at most
  * one request with a guess (`prevLogIndex > matchIndex`) is out.
  */
 export class Progress {
@@ -30,6 +32,15 @@ export class Progress {
   sentRound = 0;
   /** A snapshot transfer was asked for, and its end was not told yet: there is one at a time. */
   transferring = false;
+  /**
+   * Not 0: the follower does not count for any majority. Its nonce while it joins, or `lostEntries`
+   * until it learns that it must.
+   */
+  joining = 0;
+  /** A joining follower that has everything up to here may vote again. */
+  private admitAt = 0;
+  /** Requests up to here may have been answered by the process that lost its data. */
+  private voiceFloor = 0;
   inflight = 0;
   inflightBytes = 0;
   /** Sequence of the last request sent. */
@@ -77,6 +88,30 @@ export class Progress {
     this.ackedSentAt = Math.max(this.ackedSentAt, context.sentAt);
     this.ackedRound = Math.max(this.ackedRound, context.readRound);
     this.release(context);
+  }
+
+  /**
+   * Takes in whether the follower votes. Returns false for a reply that is to be dropped: it comes
+   * from before the follower lost its data.
+   */
+  judgeStanding(context: AppendContext, reply: AppendEntriesReply, lastIndex: number): boolean {
+    const nonce = reply.joining ?? 0;
+    if (nonce !== 0) {
+      if (nonce !== this.joining) this.startsAnew(nonce, lastIndex);
+    } else if (this.joining !== 0) {
+      if (context.sequence <= this.voiceFloor) return false;
+      this.joining = 0;
+    } else if (!reply.success && this.wasProven(context)) {
+      this.startsAnew(lostEntries, lastIndex);
+    }
+    return true;
+  }
+
+  /** What `AppendEntries.admits` says to it. */
+  get admission(): number | undefined {
+    if (this.joining === 0) return undefined;
+    const mayVote = this.joining === lostEntries || this.matchIndex >= this.admitAt;
+    return mayVote ? this.joining : undefined;
   }
 
   /** @returns whether `matchIndex` moved. */
@@ -133,6 +168,21 @@ export class Progress {
   becomeSnapshot(): void {
     this.becomeProbe();
     this.state = "snapshot";
+  }
+
+  /** A heartbeat at an entry that the follower had acknowledged when it was sent. */
+  private wasProven({ prevLogIndex, lastIndex }: AppendContext): boolean {
+    return prevLogIndex > 0 && lastIndex === prevLogIndex && prevLogIndex <= this.matchIndex;
+  }
+
+  /** @param lastIndex Of the leader's log: all that the follower can have acknowledged to it. */
+  private startsAnew(joining: number, lastIndex: number): void {
+    this.joining = joining;
+    this.admitAt = lastIndex;
+    this.voiceFloor = this.sequence;
+    if (this.matchIndex === 0) return;
+    this.matchIndex = 0;
+    this.becomeProbe();
   }
 
   private isProbe(context: AppendContext): boolean {

@@ -2,6 +2,7 @@ import { Campaign } from "./campaign.js";
 import type { CoreOptions, CoreStart, ProposeResult } from "./coreOptions.js";
 import { appendToLog } from "./follower.js";
 import { invariant } from "./invariant.js";
+import { askForTerm, Joining, lostEntries } from "./joining.js";
 import type { LeaseRead } from "./lease.js";
 import { Leader, type FollowerStatus } from "./leader.js";
 import { Outbox } from "./outbox.js";
@@ -48,6 +49,8 @@ export class RaftCore {
   private leaderId = -1;
   private leader: Leader | null = null;
   private campaign: Campaign | null = null;
+  /** Not null: this node does not vote. */
+  private joining: Joining | null = null;
   private electionAt = 0;
   /** When a leader was last heard; a vote is refused for a while after it. */
   private leaderHeardAt = -Infinity;
@@ -77,6 +80,7 @@ export class RaftCore {
     if (options.readMode === "lease" && this.currentTerm > 0) this.leaderHeardAt = now;
     this.resetElectionTimer();
     if (options.clusterSize === 1) this.electionAt = now;
+    else if (start.hardState.joining === true) this.joining = this.newJoining();
   }
 
   get term(): number {
@@ -97,10 +101,16 @@ export class RaftCore {
     return this.leader?.status() ?? [];
   }
 
+  /** Whether this node neither votes nor counts for a majority yet. */
+  get isJoining(): boolean {
+    return this.joining !== null;
+  }
+
   // --- time
 
   /** When `tick` must come at the latest, in ms. */
   get nextDeadline(): number {
+    if (this.joining !== null) return this.joining.askAt;
     return this.leader === null ? this.electionAt : this.leader.nextDeadline;
   }
 
@@ -108,6 +118,7 @@ export class RaftCore {
   tick(now: number): void {
     this.now = Math.max(this.now, now);
     if (this.leader !== null) this.tickLeader(this.leader);
+    else if (this.joining !== null) this.askOthers(this.joining);
     else if (this.now >= this.electionAt) this.startPreVote();
   }
 
@@ -169,6 +180,7 @@ export class RaftCore {
       return;
     }
     const result = appendToLog(this.log, request);
+    this.judgeStanding(request, result.success);
     const reply = this.appendReply(result.success, result.updateNextIndex);
     // A reply that reveals nothing unsaved does not wait for the disk: it may confirm a read.
     const unsaved = this.hardStateUnsaved || result.matchIndex > this.log.durableIndex;
@@ -176,7 +188,9 @@ export class RaftCore {
   }
 
   requestVote(request: RequestVote, replyTo: number): void {
-    const granted = request.preVote ? this.decidePreVote(request) : this.decideVote(request);
+    const decides = this.joining === null;
+    const granted =
+      decides && (request.preVote ? this.decidePreVote(request) : this.decideVote(request));
     const reply: RequestVoteReply = {
       type: "RequestVoteReply",
       term: this.currentTerm,
@@ -209,7 +223,7 @@ export class RaftCore {
 
   timeoutNow(request: TimeoutNow, replyTo: number): void {
     const follows = request.term === this.currentTerm && this.leaderId === request.from;
-    if (follows && this.leader === null) this.startElection(true);
+    if (follows && this.leader === null && this.joining === null) this.startElection(true);
     this.outbox.reply(
       replyTo,
       { type: "TimeoutNowReply", term: this.currentTerm },
@@ -233,7 +247,12 @@ export class RaftCore {
   }
 
   requestVoteReplied(from: number, request: RequestVote, reply: RequestVoteReply): void {
-    if (this.stepDownIfNewer(reply.term)) return;
+    const isNewer = this.stepDownIfNewer(reply.term);
+    if (this.joining !== null) {
+      if (request.preVote && request.term === 0) this.heardTerm(this.joining, from, reply.term);
+      return;
+    }
+    if (isNewer) return;
     const campaign = this.campaign;
     if (campaign === null || campaign.preVote !== request.preVote) return;
     if (campaign.term !== request.term) return;
@@ -263,7 +282,7 @@ export class RaftCore {
    * With lease reads nothing happens: where no process listens any more, one may still be reading.
    */
   peerDown(peer: number): void {
-    if (this.leader !== null || peer !== this.leaderId) return;
+    if (this.leader !== null || peer !== this.leaderId || this.joining !== null) return;
     if (this.options.readMode === "lease") return;
     this.leaderHeardAt = -Infinity;
     this.leaderId = -1;
@@ -430,6 +449,50 @@ export class RaftCore {
     }
   }
 
+  // --- joining
+
+  private newJoining(): Joining {
+    return new Joining(this.options.random, this.options.clusterSize, this.now);
+  }
+
+  private askOthers(joining: Joining): void {
+    if (this.now < joining.askAt) return;
+    joining.askAt = this.now + this.options.electionTimeoutMsMin / 2;
+    for (let peer = 0; peer < this.options.clusterSize; peer++) {
+      if (peer === this.id || joining.hasHeard(peer)) continue;
+      this.outbox.requests.push({ to: peer, request: askForTerm(this.id) });
+    }
+  }
+
+  private heardTerm(joining: Joining, from: number, term: number): void {
+    joining.heardFrom(from, term);
+    const isNew = joining.clusterIsNew && this.currentTerm === 0 && this.log.lastIndex === 0;
+    if (isNew) this.becomeVoter(-1);
+  }
+
+  /** The leader's word on whether this node votes; only what follows on its log counts. */
+  private judgeStanding({ admits, from }: AppendEntries, success: boolean): void {
+    const { joining } = this;
+    if (joining === null) {
+      if (admits === lostEntries) this.loseVote();
+    } else if (success && admits === joining.nonce && joining.heardAll) {
+      // It may have voted for another in this term, which it does not know any more.
+      this.becomeVoter(from);
+    }
+  }
+
+  private loseVote(): void {
+    this.joining = this.newJoining();
+    this.hardStateDirty = true;
+  }
+
+  private becomeVoter(votedFor: number): void {
+    this.joining = null;
+    this.votedFor = votedFor;
+    this.hardStateDirty = true;
+    this.resetElectionTimer();
+  }
+
   // --- terms and votes
 
   /**
@@ -488,7 +551,14 @@ export class RaftCore {
   }
 
   private appendReply(success: boolean, updateNextIndex: number): AppendEntriesReply {
-    return { type: "AppendEntriesReply", term: this.currentTerm, success, updateNextIndex };
+    const joining = this.joining?.nonce;
+    return {
+      type: "AppendEntriesReply",
+      term: this.currentTerm,
+      success,
+      updateNextIndex,
+      joining,
+    };
   }
 
   /** Raft §5.2: drawn anew each time, so that split votes are rare and resolve. */
@@ -514,7 +584,8 @@ export class RaftCore {
   private takeHardState(): HardState | null {
     if (!this.hardStateDirty) return null;
     this.hardStateDirty = false;
-    return { term: this.currentTerm, votedFor: this.votedFor };
+    const hardState = { term: this.currentTerm, votedFor: this.votedFor };
+    return this.joining === null ? hardState : { ...hardState, joining: true };
   }
 
   private nextSaveId(): number {

@@ -16,6 +16,8 @@ export interface HardState {
   readonly term: number;
   /** The node voted for in `term`, or -1. */
   readonly votedFor: number;
+  /** True: this node does not vote, see `Joining`. */
+  readonly joining?: boolean;
 }
 
 /** The place in the log that a snapshot stands for: the last entry that it includes. */
@@ -59,6 +61,11 @@ export interface AppendEntries {
   readonly prevLogTerm: number;
   readonly entries: readonly Entry[];
   readonly leaderCommit: number;
+  /**
+   * To a node that joins, its nonce: it has all that it can have acknowledged, and votes from now on.
+   * `lostEntries`: it lost what it had acknowledged, and must join anew. Otherwise undefined.
+   */
+  readonly admits?: number | undefined;
 }
 
 export interface AppendEntriesReply {
@@ -67,6 +74,8 @@ export interface AppendEntriesReply {
   readonly success: boolean;
   /** Raft §5.3's accelerated backtracking: see `raftRPC.proto`. */
   readonly updateNextIndex: number;
+  /** The nonce of a node that joins: this counts for nothing. Undefined of one that votes. */
+  readonly joining?: number | undefined;
 }
 
 export interface RequestVote {

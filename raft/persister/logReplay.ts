@@ -84,6 +84,7 @@ export class LogReplay {
     } else if (
       hardState.term !== this.hardState.term ||
       hardState.votedFor !== this.hardState.votedFor ||
+      hardState.joining !== this.hardState.joining ||
       last.index !== this.last.index ||
       last.term !== this.last.term
     ) {

@@ -56,15 +56,19 @@ export interface LogEnd {
   readonly term: number;
 }
 
+/** In the flags of a hard state: the node does not vote. */
+const joiningFlag = 1;
+
 export function putHardState(bytes: Uint8Array, at: number, state: HardState): void {
   putU64(bytes, at, state.term);
   putU32(bytes, at + 8, state.votedFor);
-  putU32(bytes, at + 12, 0);
+  putU32(bytes, at + 12, state.joining === true ? joiningFlag : 0);
 }
 
 export function getHardState(bytes: Uint8Array, at: number): HardState {
   // votedFor is signed: -1 stands for nobody.
-  return { term: getU64(bytes, at), votedFor: getU32(bytes, at + 8) | 0 };
+  const state = { term: getU64(bytes, at), votedFor: getU32(bytes, at + 8) | 0 };
+  return (getU32(bytes, at + 12) & joiningFlag) === 0 ? state : { ...state, joining: true };
 }
 
 export function putLogEnd(bytes: Uint8Array, at: number, end: LogEnd): void {

@@ -84,8 +84,8 @@ export function errnoOf(error: unknown): string {
 
 /** What is damaged can't be repaired here without guessing; the cluster has the data, though. */
 export const damageAdvice =
-  "restore the directory from a copy, or empty it and let the node rejoin as a new member; " +
-  "a node that comes back without what it acknowledged must not vote";
+  "restore the directory from a copy, or start the node with --rebuild while all others run: " +
+  "it then gets everything from them before it votes";
 
 export function damaged(explanation: string, file: string, offset: number): StorageError {
   return new StorageError("DAMAGED", `${explanation}; ${damageAdvice}`, { file, offset });

@@ -7,11 +7,11 @@ import {
   storageDefaults,
   storageTuningDefaults,
 } from "../../config/options.js";
-import type { SnapshotMeta } from "../core/types.js";
+import type { HardState, SnapshotMeta } from "../core/types.js";
 import { FailureLatch } from "./failureLatch.js";
 import { type Identity, loadIdentity, storeIdentity } from "./identity.js";
 import type { LogPosition } from "./logEncoder.js";
-import { LogRecovery, type StorageLog } from "./logRecovery.js";
+import { LogRecovery, type RecoveredLog, type StorageLog } from "./logRecovery.js";
 import { nodeFs } from "./nodeFs.js";
 import type {
   Persister,
@@ -33,6 +33,11 @@ import { Wal } from "./wal.js";
 export interface WalPersisterOptions extends Partial<StorageOptions & StorageTuning> {
   /** Position in the node list; the directory remembers it. */
   readonly nodeId: number;
+  /**
+   * Whether a node whose directory is new may vote at once: true only where the whole cluster is
+   * known to be new. Otherwise it joins, see `HardState.joining`. Default: true.
+   */
+  readonly newNodeVotes?: boolean;
   readonly fs?: StorageFs;
   /** Calls `task` once, at the end of this turn of the event loop. Default: setImmediate. */
   readonly schedule?: (task: () => void) => void;
@@ -47,7 +52,7 @@ export interface WalPersisterOptions extends Partial<StorageOptions & StorageTun
 type Settings = StorageOptions & StorageTuning & Required<WalPersisterOptions>;
 
 const firstSequence = 1;
-const nobody = { term: 0, votedFor: -1 };
+const nobody: HardState = { term: 0, votedFor: -1 };
 const beginning = { index: 0, term: 0 };
 
 export class WalPersister implements Persister {
@@ -84,6 +89,7 @@ export class WalPersister implements Persister {
     const settings: Settings = {
       ...storageDefaults,
       ...storageTuningDefaults,
+      newNodeVotes: true,
       fs: nodeFs,
       schedule: setImmediate,
       now: () => performance.now(),
@@ -187,7 +193,8 @@ export class WalPersister implements Persister {
         wal.sizes.append(index, entryHeaderBytes + command.length);
       }
       if (logIsObsolete && snapshot !== null) await wal.reset(snapshot);
-      const recovered = { hardState: found.hardState, snapshot, entries };
+      const hardState = settings.newNodeVotes ? votingIfBlank(found) : found.hardState;
+      const recovered = { hardState, snapshot, entries };
       return new WalPersister({ latch, wal, files, snapshots, unlock, recovered });
     } catch (error) {
       await files.close();
@@ -226,6 +233,11 @@ export class WalPersister implements Persister {
       await this.unlock();
     }
   }
+}
+
+/** A directory that has waited to learn whether the cluster is new, and now is told that it is. */
+function votingIfBlank({ hardState, last }: RecoveredLog): HardState {
+  return hardState.term === 0 && last.index === 0 ? nobody : hardState;
 }
 
 /** The directory's identity; begins its log when that was not done, or not to the end. */
@@ -268,7 +280,7 @@ async function beginLog(
   const position: LogPosition = {
     sequence: firstSequence,
     offset: segmentHeaderBytes,
-    hardState: nobody,
+    hardState: settings.newNodeVotes ? nobody : { ...nobody, joining: true },
     last: beginning,
   };
   try {

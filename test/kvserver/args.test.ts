@@ -20,6 +20,7 @@ describe("the command line", () => {
       nodeListFile: "nodes.conf",
       nodeId: null,
       newNodes: null,
+      newNode: "join",
       dataDir: "./data",
       logLevel: "info",
       settings: new Map(),

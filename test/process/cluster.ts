@@ -63,9 +63,9 @@ export class Cluster {
     return this.ports.map((port) => ({ host: "127.0.0.1", port }));
   }
 
-  start(id: number): NodeProcess {
+  start(id: number, extra: readonly string[] = []): NodeProcess {
     const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
-    args.push("--data-dir", path.join(this.dir, "data"), "--log-level", "info");
+    args.push("--data-dir", path.join(this.dir, "data"), "--log-level", "info", ...extra);
     const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
       child.once("exit", (code, signal) => resolve({ code, signal })),

@@ -129,7 +129,7 @@ describe("what can't be run", () => {
     await expectRefusal(1, "gap.conf:3", "-f", "gap.conf");
     await expectRefusal(1, "no node 5", "-f", "one.conf", "-i", "5");
     await expectRefusal(1, "one.conf", "-n", "3", "-f", "one.conf");
-    await expectRefusal(1, "one.conf", "-f", "one.conf", "-i", "0", "--data-dir", "one.conf");
+    await expectRefusal(77, "one.conf", "-f", "one.conf", "-i", "0", "--data-dir", "one.conf");
   });
 
   it("a port in use and a locked data directory among it", async () => {
@@ -138,7 +138,7 @@ describe("what can't be run", () => {
     const first = run(mainScript, "-f", "one.conf", "-i", "0");
     await eventually("the node to serve", async () => first.out.includes("serves"));
     await expectRefusal(1, `${port}`, "-f", "one.conf", "-i", "0", "--data-dir", "other");
-    await expectRefusal(1, "in use", "-f", "one.conf", "-i", "0");
+    await expectRefusal(77, "in use", "-f", "one.conf", "-i", "0");
     const launched = await ends(run(mainScript, "-f", "one.conf"));
     expect(launched.code).toBe(1);
     expect(launched.err).toContain("in use");
