@@ -34,8 +34,11 @@ interface Scene {
 /** Three segments, a snapshot, and a last write of three records. */
 async function scene(compacted: boolean, closed: boolean): Promise<Scene> {
   const disk = new MemoryDisk();
+  // Each sync but the last comes long enough after the one before for a note of how far it is synced.
   let now = 0;
-  const persister = await open(disk, { ...openOptions(true), now: () => now });
+  let step = 1000;
+  const clock = (): number => (now += step);
+  const persister = await open(disk, { ...openOptions(true), now: clock });
   let state = nothing;
   const add = async (term: number, list: Parameters<typeof statesOf>[2]): Promise<void> => {
     const hardState = { term, votedFor: 1 };
@@ -47,10 +50,9 @@ async function scene(compacted: boolean, closed: boolean): Promise<Scene> {
   await writeSnapshot(persister, snapshotMeta, stateAt(snapshotMeta));
   await add(2, [big(6, 2), big(7, 2), big(8, 2), big(9, 2)]);
   if (compacted) await persister.compact(snapshotMeta, 5);
-  // Long enough after the one before for a note that the log is synced up to here, but no further.
-  now += 1000;
   await add(3, [big(10, 3), big(11, 3)]);
   const before = state;
+  step = 0;
   await add(4, [entry(12, 3), ...entries(13, 14, 4)]);
   const torn = closed
     ? []
