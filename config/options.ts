@@ -217,6 +217,15 @@ export const kvDefaults: KvOptions = {
 };
 
 /**
+ * Options of which some are given. Beside nodes of the original (`commandCodec` "boost") no snapshot
+ * is taken unless it is asked for: such a node can load none, and must be served from the log.
+ */
+export function kvOptionsOf(given: Partial<KvOptions>): KvOptions {
+  const wholeLog = given.commandCodec === "boost" ? { snapshotLogBytes: -1 } : {};
+  return { ...kvDefaults, ...wholeLog, ...given };
+}
+
+/**
  * Bounds that every replica applies to the same log and that must therefore be equal on all of
  * them: constants, not options.
  */

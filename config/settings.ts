@@ -4,7 +4,7 @@
 import { ConfigError } from "./configError.js";
 import type { MprpcConfig } from "./mprpcConfig.js";
 import {
-  kvDefaults,
+  kvOptionsOf,
   raftDefaults,
   rpcDefaults,
   storageDefaults,
@@ -55,7 +55,7 @@ export function readSettings(
     { ...rpcDefaults, ...rpc },
     { ...raftDefaults, ...raft },
     { ...storageDefaults, ...storage },
-    { ...kvDefaults, ...kv },
+    kvOptionsOf(kv),
     sources,
   );
   return { rpc, raft, storage, kv, warnings: unknownKeys(config) };

@@ -1,4 +1,4 @@
-import { kvDefaults, raftDefaults, type KvOptions, type RaftOptions } from "../config/options.js";
+import { kvOptionsOf, raftDefaults, type KvOptions, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import { kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
 import { ApplyChan } from "../raft/applyChan.js";
@@ -76,7 +76,7 @@ export class KvServer implements RpcService {
 
   constructor(config: KvServerConfig = {}) {
     const environment = config.environment ?? realEnvironment;
-    this.options = { ...kvDefaults, ...config.options };
+    this.options = kvOptionsOf(config.options ?? {});
     this.log = config.log ?? silentLogger;
     this.version = config.version ?? "";
     this.applyChan = new ApplyChan({ ...raftDefaults, ...config.raftOptions });

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { KvOptions, RaftOptions } from "../../config/options.js";
+import { kvDefaults, kvOptionsOf, type KvOptions, type RaftOptions } from "../../config/options.js";
 import { KvServer } from "../../kvserver/kvServer.js";
 import { kvServerRpcMethods, type raftKVRpcProctoc } from "../../proto/index.js";
 import { WalPersister } from "../../raft/persister/walPersister.js";
@@ -219,6 +219,12 @@ describe("KvServer", () => {
     for (const command of commands) expect(command).toMatch(/^22 serialization::archive /);
     await leads();
     expect(text((await get("k")).response["Value"])).toBe("v");
+  });
+
+  it("keeps the whole log beside the original's nodes, which load no snapshot", () => {
+    expect(kvOptionsOf({ commandCodec: "boost" }).snapshotLogBytes).toBe(-1);
+    expect(kvOptionsOf({ commandCodec: "boost", snapshotLogBytes: 5 }).snapshotLogBytes).toBe(5);
+    expect(kvOptionsOf({}).snapshotLogBytes).toBe(kvDefaults.snapshotLogBytes);
   });
 
   it("refuses what the original's commands can't hold", async () => {
