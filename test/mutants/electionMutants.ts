@@ -77,8 +77,8 @@ export const electionMutants: readonly Mutant[] = [
     edits: [
       {
         file,
-        from: "return { term: this.currentTerm, votedFor: this.votedFor };",
-        to: "return { term: this.currentTerm, votedFor: -1 };",
+        from: "const hardState = { term: this.currentTerm, votedFor: this.votedFor };",
+        to: "const hardState = { term: this.currentTerm, votedFor: -1 };",
       },
     ],
   },
