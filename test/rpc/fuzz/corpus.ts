@@ -28,15 +28,15 @@ export interface Corpus {
 /** Where the project's own files are, also for what was compiled elsewhere. */
 const file = join("test", "rpc", "fuzz", "corpus.json");
 
-function streams(texts: string[][]): Buffer[][] {
+function fromHex(texts: string[][]): Buffer[][] {
   return texts.map((frames) => frames.map((hex) => Buffer.from(hex, "hex")));
 }
 
 export function readCorpus(): Corpus {
   const recorded = JSON.parse(readFileSync(file, "utf8")) as Record<keyof Corpus, string[][]>;
   return {
-    requests: [...streams(recorded.requests), ...legacyStreams()],
-    replies: streams(recorded.replies),
+    requests: [...fromHex(recorded.requests), ...legacyStreams()],
+    replies: fromHex(recorded.replies),
   };
 }
 
