@@ -61,6 +61,18 @@ export async function loadIdentity(
   names: readonly string[],
   nodeId: number,
 ): Promise<Identity | null> {
+  const identity = await readIdentity(fs, directory, names);
+  if (identity === null || identity.nodeId === nodeId) return identity;
+  const why = `${directory} is that of node ${identity.nodeId}, this is node ${nodeId}`;
+  throw new StorageError("WRONG_NODE", why, { file: join(directory, FILE) });
+}
+
+/** As `loadIdentity`, whichever node's it is. */
+export async function readIdentity(
+  fs: StorageFs,
+  directory: string,
+  names: readonly string[],
+): Promise<Identity | null> {
   const path = join(directory, FILE);
   if (!names.includes(FILE)) {
     const other = names.find((name) => /^(wal|snapshot)-/.test(name));
@@ -70,10 +82,7 @@ export async function loadIdentity(
   }
   const file = await fs.open(path, "read");
   try {
-    const identity = decodeIdentity(await readWhole(file), path);
-    if (identity.nodeId === nodeId) return identity;
-    const why = `${directory} is that of node ${identity.nodeId}, this is node ${nodeId}`;
-    throw new StorageError("WRONG_NODE", why, { file: path });
+    return decodeIdentity(await readWhole(file), path);
   } finally {
     await file.close();
   }

@@ -22,12 +22,18 @@ export interface Reconciled {
 
 type RecoveredEntries = Pick<RecoveredLog, "entries" | "last">;
 
-interface DamagedSnapshot {
+export interface DamagedSnapshot {
   readonly meta: SnapshotMeta;
   readonly error: StorageError;
 }
 
-/** Chooses the newest whole snapshot. @throws StorageError when something is missing. */
+/** What counts, before anything is changed. */
+export interface Reconciliation extends Reconciled {
+  /** Newer than `snapshot` and damaged; the log has all of them. */
+  readonly bad: readonly DamagedSnapshot[];
+}
+
+/** Chooses the newest whole snapshot, and clears away the others. @throws as `choose`. */
 export async function reconcile(
   fs: StorageFs,
   directory: string,
@@ -36,11 +42,9 @@ export async function reconcile(
   recoveredLog: RecoveredEntries,
   log: StorageLog,
 ): Promise<Reconciled> {
-  const { snapshot, bad } = await newestWhole(store, names);
-  for (const { meta, error } of bad) {
-    if (!canDoWithout(meta, snapshot, recoveredLog)) throw error;
-  }
-  mustFollow(snapshot, recoveredLog, directory);
+  const verify = (meta: SnapshotMeta): Promise<void> => store.verify(meta);
+  const chosen = await choose(directory, names, verify, recoveredLog);
+  const { snapshot, bad } = chosen;
   for (const { meta, error } of bad) {
     log("set a damaged snapshot aside: an older one and the log have all of it", {
       file: store.path(meta),
@@ -50,20 +54,40 @@ export async function reconcile(
   }
   store.newest = snapshot;
   if (snapshot !== null) await store.removeOlder(snapshot);
+  return chosen;
+}
+
+/**
+ * Chooses the newest whole snapshot, and changes nothing.
+ * @param verify Reads all of a snapshot.
+ * @throws StorageError when something is missing, and what `verify` throws but for DAMAGED.
+ */
+export async function choose(
+  directory: string,
+  names: readonly string[],
+  verify: (meta: SnapshotMeta) => Promise<void>,
+  recoveredLog: RecoveredEntries,
+): Promise<Reconciliation> {
+  const { snapshot, bad } = await newestWhole(names, verify);
+  for (const { meta, error } of bad) {
+    if (!canDoWithout(meta, snapshot, recoveredLog)) throw error;
+  }
+  mustFollow(snapshot, recoveredLog, directory);
   const logIsObsolete = snapshot !== null && !holds(recoveredLog, snapshot);
-  return { snapshot, entries: logIsObsolete ? [] : recoveredLog.entries, logIsObsolete };
+  const entries = logIsObsolete ? [] : recoveredLog.entries;
+  return { snapshot, entries, logIsObsolete, bad };
 }
 
 async function newestWhole(
-  store: SnapshotStore,
   names: readonly string[],
+  verify: (meta: SnapshotMeta) => Promise<void>,
 ): Promise<{ snapshot: SnapshotMeta | null; bad: DamagedSnapshot[] }> {
   const found = names.map(snapshotOfName).filter((meta) => meta !== null);
   found.sort((a, b) => b.index - a.index || b.term - a.term);
   const bad: DamagedSnapshot[] = [];
   for (const meta of found) {
     try {
-      await store.verify(meta);
+      await verify(meta);
       return { snapshot: meta, bad };
     } catch (error) {
       if (!(error instanceof StorageError) || error.code !== "DAMAGED") throw error;

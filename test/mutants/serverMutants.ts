@@ -92,7 +92,7 @@ export const serverMutants: readonly Mutant[] = [
     edits: [
       {
         file: "raft/persister/logRecovery.ts",
-        from: "if (!newest.sealed && newest.contentEnd > newest.end) await this.cut(newest);",
+        from: "if (torn !== null) await this.cut(torn);",
         to: "",
       },
     ],
