@@ -15,6 +15,10 @@ export class LatencyRecorder {
     this.histogram.record(Math.max(1, Math.round(ms * 1e6)));
   }
 
+  reset(): void {
+    this.histogram.reset();
+  }
+
   get count(): number {
     return this.histogram.count;
   }

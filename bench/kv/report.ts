@@ -1,3 +1,4 @@
+import { markdownTable, median } from "../markdown.js";
 import type { Cell } from "./cell.js";
 
 const figures = [
@@ -9,9 +10,9 @@ function sameWork(a: Cell, b: Cell): boolean {
   return a.work === b.work && a.load === b.load && a.loop === b.loop;
 }
 
-function median(values: readonly (number | null)[]): number | null {
-  const sorted = values.filter((value) => value !== null).toSorted((a, b) => a - b);
-  return sorted[sorted.length >> 1] ?? null;
+function middleOf(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : median(known);
 }
 
 /** The cells of several rounds as one each, every figure the median of its own. */
@@ -20,7 +21,7 @@ export function medians(cells: readonly Cell[]): Cell[] {
   for (const cell of cells) {
     if (result.some((one) => one.target === cell.target && sameWork(one, cell))) continue;
     const group = cells.filter((one) => one.target === cell.target && sameWork(one, cell));
-    const middle = figures.map((name) => [name, median(group.map((one) => one[name]))]);
+    const middle = figures.map((name) => [name, middleOf(group.map((one) => one[name]))]);
     const failures = group.reduce((sum, one) => sum + one.failures, 0);
     result.push({ ...cell, ...Object.fromEntries(middle), failures });
   }
@@ -68,13 +69,5 @@ export function table(cells: readonly Cell[]): string {
       shown.add(one);
     }
   }
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((cellsOf) => cellsOf[i]!.length)));
-  const lines = rows.map((cellsOf) => {
-    const padded = cellsOf.map((text, i) =>
-      i < 3 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!),
-    );
-    return `| ${padded.join(" | ")} |`;
-  });
-  const rule = widths.map((width, i) => (i < 3 ? "-".repeat(width) : `${"-".repeat(width - 1)}:`));
-  return [lines[0], `| ${rule.join(" | ")} |`, ...lines.slice(1)].join("\n");
+  return markdownTable(rows, 3);
 }
