@@ -24,6 +24,8 @@ export interface SimChannelOptions {
   /** Runs what arrives at the caller, unless its process is gone. */
   readonly inCaller: (task: () => void) => void;
   readonly timeoutMs: number;
+  /** Whether `reply` says that nothing was done. */
+  readonly isRefusal?: (reply: unknown) => boolean;
 }
 
 const writer = new ByteWriter();
@@ -58,7 +60,7 @@ export class SimChannel implements PeerChannel, ServerChannel {
     request: Req,
     done: (response: Res | null) => void,
   ): void {
-    const { clock, network, from, to, listener, timeoutMs } = this.options;
+    const { clock, network, from, to, listener, timeoutMs, isRefusal } = this.options;
     let isOver = false;
     const end = (task: () => void): void =>
       this.options.inCaller(() => {
@@ -78,9 +80,12 @@ export class SimChannel implements PeerChannel, ServerChannel {
       network.send(to, from, () =>
         end(() => {
           this.revision = 2;
-          // What was said to one copy of the request says nothing of the other.
-          if (reply === null) fail(copies > 1 ? RpcStatus.UNAVAILABLE : status, text);
-          else done(method.response.decode(reply));
+          const answer = reply === null ? null : method.response.decode(reply);
+          // That one copy of the request was refused says nothing of the other.
+          if (copies > 1 && (answer === null || isRefusal?.(answer) === true))
+            fail(RpcStatus.UNAVAILABLE, text);
+          else if (answer === null) fail(status, text);
+          else done(answer);
         }),
       );
     const bytes = encoded(method.request, request);

@@ -1,10 +1,14 @@
 import { Clerk } from "../../../clerk/clerk.js";
 import { ClerkError } from "../../../clerk/errors.js";
+import { readVerdict, type Verdict } from "../../../clerk/outcome.js";
 import { RaftServerRpcUtil } from "../../../clerk/raftServerRpcUtil.js";
+import type { ServerReply } from "../../../clerk/serverNode.js";
 import type { HistoryRecorder, OperationCall } from "../../linearizability/index.js";
 import type { Prng } from "../prng.js";
 import { SimChannel } from "./simChannel.js";
 import type { FullWorld } from "./simServer.js";
+
+const notDone: ReadonlySet<Verdict> = new Set(["wrongLeader", "sessionExpired"]);
 
 /** A real Clerk, and a caller that does one random operation after the other. */
 export class SimClient {
@@ -45,6 +49,7 @@ export class SimClient {
           listener: (method, request, respond) => server(to).serve(method, request, respond),
           inCaller: (task) => task(),
           timeoutMs: 1_000,
+          isRefusal: (reply) => notDone.has(readVerdict((reply as ServerReply).Err)),
         });
         return new RaftServerRpcUtil(`sim:${port}`, channel);
       },
