@@ -37,7 +37,7 @@ function outcome(duplicateChance: number, answer: Answer): { status: RpcStatus; 
 
 const refuse: Answer = (respond) => respond(null, RpcStatus.RESOURCE_EXHAUSTED, "full");
 
-function reply(err: string): Answer {
+function replying(err: string): Answer {
   const { response } = kvServerRpcMethods.Get;
   const message = new raftKVRpcProctoc.GetReply({ Err: Buffer.from(err) });
   return (respond) => respond(encoded(response, message), RpcStatus.OK, "");
@@ -46,15 +46,15 @@ function reply(err: string): Answer {
 describe("SimChannel", () => {
   test("passes a refusal on", () => {
     expect(outcome(0, refuse)).toEqual({ status: RpcStatus.RESOURCE_EXHAUSTED, heard: 1 });
-    expect(outcome(0, reply("no"))).toEqual({ status: RpcStatus.OK, heard: 1 });
+    expect(outcome(0, replying("no"))).toEqual({ status: RpcStatus.OK, heard: 1 });
   });
 
   test("claims nothing of a request of which another copy is about", () => {
     expect(outcome(1, refuse)).toEqual({ status: RpcStatus.UNAVAILABLE, heard: 2 });
-    expect(outcome(1, reply("no"))).toEqual({ status: RpcStatus.UNAVAILABLE, heard: 2 });
+    expect(outcome(1, replying("no"))).toEqual({ status: RpcStatus.UNAVAILABLE, heard: 2 });
   });
 
   test("passes on what was done for either copy", () => {
-    expect(outcome(1, reply("OK"))).toEqual({ status: RpcStatus.OK, heard: 2 });
+    expect(outcome(1, replying("OK"))).toEqual({ status: RpcStatus.OK, heard: 2 });
   });
 });
