@@ -49,7 +49,9 @@ export interface RpcOptions {
   readonly callerIdleTimeoutMs: number;
   /** The same for a caller of revision 1, which notices only at its next call; 0: never. */
   readonly revision1IdleTimeoutMs: number;
-  /** The same for a connection on which not one request has come; 0: never. */
+  /** How long one that closed its half still gets the replies to what it has asked. */
+  readonly halfClosedTimeoutMs: number;
+  /** As `callerIdleTimeoutMs`, for a connection on which not one request has come; 0: never. */
   readonly firstRequestTimeoutMs: number;
   /** Waits between attempts to connect: exponential with full jitter between these. */
   readonly backoffMsMin: number;
@@ -77,6 +79,7 @@ export const rpcDefaults: RpcOptions = {
   idleTimeoutMs: 30 * minuteMs,
   callerIdleTimeoutMs: 60 * minuteMs,
   revision1IdleTimeoutMs: 0,
+  halfClosedTimeoutMs: 30_000,
   // As long as for the others: a node of a cluster may connect long before it has something to say.
   firstRequestTimeoutMs: 60 * minuteMs,
   backoffMsMin: 10,

@@ -66,6 +66,7 @@ export const rpcRules: Rules<RpcOptions> = {
   idleTimeoutMs: waitMsOrNever,
   callerIdleTimeoutMs: waitMsOrNever,
   revision1IdleTimeoutMs: waitMsOrNever,
+  halfClosedTimeoutMs: waitMs,
   firstRequestTimeoutMs: waitMsOrNever,
   backoffMsMin: waitMs,
   backoffMsMax: waitMs,

@@ -6,6 +6,8 @@ import { Keepalive, type KeepaliveOwner } from "./keepalive.js";
 export interface CallerWatchOwner extends KeepaliveOwner, IdleTimerOwner {
   /** A request has been on its way for too long. */
   onStuck(): void;
+  /** Its calls still run though it has sent all that it will for so long. */
+  onOverstayed(): void;
 }
 
 /**
@@ -17,9 +19,12 @@ export class CallerWatch {
   readonly #frames: FrameWatch;
   readonly #keepalive: Keepalive;
   readonly #idle: IdleTimer;
+  readonly #owner: CallerWatchOwner;
+  #halfClosed: NodeJS.Timeout | null = null;
 
   constructor(owner: CallerWatchOwner, reader: FrameProgress, options: RpcOptions) {
     this.#options = options;
+    this.#owner = owner;
     this.#frames = new FrameWatch(reader, options.frameTimeoutMs, () => owner.onStuck());
     this.#keepalive = new Keepalive(owner, options.keepaliveMs, options.keepaliveTimeoutMs);
     this.#idle = new IdleTimer(owner);
@@ -42,7 +47,17 @@ export class CallerWatch {
     if (revision === 2) this.#keepalive.start();
   }
 
+  /**
+   * A FIN came. It may close one half only, and looks the same when the caller is no more: then
+   * nothing would show it before the reply, which a handler may keep back for ever.
+   */
+  ended(): void {
+    const { halfClosedTimeoutMs } = this.#options;
+    this.#halfClosed ??= setTimeout(() => this.#owner.onOverstayed(), halfClosedTimeoutMs);
+  }
+
   stop(): void {
+    if (this.#halfClosed !== null) clearTimeout(this.#halfClosed);
     this.#frames.stop();
     this.#keepalive.stop();
     this.#idle.stop();

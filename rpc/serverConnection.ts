@@ -176,11 +176,19 @@ export class ServerConnection
 
   /**
    * The caller will send no more. Of revision 2 it is gone: nobody there closes one half only. Of
-   * revision 1 it may still read, and gets the replies to what it has sent.
+   * revision 1 it may still read, and gets the replies to what it has sent, for a while.
    */
   onEnd(): void {
-    if (this.#revision === 2) this.#connection.destroy(null);
-    else this.end();
+    if (this.#revision === 2) {
+      this.#connection.destroy(null);
+      return;
+    }
+    this.#watch.ended();
+    this.end();
+  }
+
+  onOverstayed(): void {
+    this.#connection.reset();
   }
 
   onClosed(error: Error | null): void {

@@ -237,6 +237,21 @@ describe("RpcProvider toward a caller of revision 1", () => {
     expect(await client.receive(1)).toEqual(replyOf(bytes("k")));
   });
 
+  test("a caller that closed its half is not waited for without end", async () => {
+    const { port, service, provider } = await startProvider({ halfClosedTimeoutMs: 50 });
+    const canceled = deferred();
+    service.get = (_request, controller) => {
+      controller.notifyOnCancel(() => canceled.resolve());
+      return new Promise(() => {});
+    };
+    const client = await rawClient(port);
+    // A request that is refused behind one that runs: what the first fuzzing run met.
+    client.socket.end(Buffer.concat([get({ Key: bytes("k") }), legacyFrame("Nothing", Buffer.alloc(0))]));
+    expect(await client.ended()).toBe("RST");
+    await canceled.promise;
+    await until(() => provider.connections === 0, "the provider has forgotten the caller");
+  });
+
   test("garbage ends the connection with a reset, and is reported", async () => {
     const { port, errors } = await startProvider();
     const client = await rawClient(port);

@@ -9,6 +9,9 @@ import type { Limits } from "./wireModel.js";
 /** Small, so that inputs reach them. */
 export const limits: Limits = { headerBytesMax: 1024, requestBytesMax: 16_384 };
 
+/** Shorter than the fuzzer waits for a provider to forget its callers. */
+const halfClosedTimeoutMs = 2_000;
+
 export interface TargetState {
   readonly connections: number;
   readonly begun: number;
@@ -46,6 +49,7 @@ export class LocalTarget implements Target {
     const service = new FuzzService();
     const count: { target: LocalTarget | null } = { target: null };
     const provider = new RpcProvider({
+      halfClosedTimeoutMs,
       ...options,
       onError: () => {
         if (count.target !== null) count.target.#errors++;
