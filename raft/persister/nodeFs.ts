@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { lockDirectory } from "./dirLock.js";
 import { systemError } from "./storageError.js";
 import type { StorageFile, StorageFs } from "./storageFs.js";
+import { writeFully, writeFullySync } from "./writeFully.js";
 
 const write = promisify(fs.write);
 const read = promisify(fs.read);
@@ -34,24 +35,21 @@ class NodeFile implements StorageFile {
 
   writeSync(bytes: Uint8Array, position: number): void {
     try {
-      let done = 0;
-      while (done < bytes.length) {
-        done += fs.writeSync(this.fd, bytes, done, bytes.length - done, position + done);
-      }
+      writeFullySync(this.path, bytes.length, position, (done, at) =>
+        fs.writeSync(this.fd, bytes, done, bytes.length - done, at),
+      );
     } catch (error) {
       throw systemError(error, "write", this.path);
     }
   }
 
   write(bytes: Uint8Array, position: number): Promise<void> {
-    return attempt("write", this.path, async () => {
-      let done = 0;
-      while (done < bytes.length) {
+    return attempt("write", this.path, () =>
+      writeFully(this.path, bytes.length, position, async (done, at) => {
         const left = bytes.length - done;
-        const { bytesWritten } = await write(this.fd, bytes, done, left, position + done);
-        done += bytesWritten;
-      }
-    });
+        return (await write(this.fd, bytes, done, left, at)).bytesWritten;
+      }),
+    );
   }
 
   read(into: Uint8Array, position: number): Promise<number> {

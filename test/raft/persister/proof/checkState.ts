@@ -34,8 +34,12 @@ export async function checkState(files: Files, promised: Promised): Promise<void
 }
 
 /** @throws AssertionError when something acknowledged is missing, or something is invented. */
-export async function openAndCheck(fs: StorageFs, promised: Promised): Promise<WalPersister> {
-  const persister = await WalPersister.open(directory, { ...openOptions(true), fs });
+export async function openAndCheck(
+  fs: StorageFs,
+  promised: Promised,
+  at = directory,
+): Promise<WalPersister> {
+  const persister = await WalPersister.open(at, { ...openOptions(true), fs });
   const { hardState, snapshot, entries } = persister.recovered;
   const indexes = promised.snapshots.map((meta) => meta?.index);
   assert.ok(indexes.includes(snapshot?.index), `snapshot ${snapshot?.index} of ${indexes.join()}`);

@@ -10,7 +10,7 @@ import { Prng } from "../../../sim/prng.js";
 import { DiskImage } from "./crashStates.js";
 import { checkState, openAndCheck } from "./checkState.js";
 import { type Files, type Recorded, RecordingDisk } from "./recordingDisk.js";
-import { live, liveAtRandom, type Promised } from "./workload.js";
+import { live, liveAtRandom, type Promised, record } from "./workload.js";
 
 const isFull = process.env["STORAGE_PROOF"] === "full";
 /** Lives of drawn steps, beside the written one. */
@@ -93,9 +93,9 @@ test.each([true, false])(
   "every crash leaves what was acknowledged, with syncs that are waited for: %s",
   async (waits) => {
     const trial = new Trial(1);
-    await trial.run(await live(waits));
+    await trial.run(await record(waits, live));
     for (let seed = 1; seed <= lives; seed++) {
-      await trial.run(await liveAtRandom(waits, new Prng(seed)));
+      await trial.run(await record(waits, (life) => liveAtRandom(life, new Prng(seed))));
     }
     const { operations, states, nested } = trial.counts;
     console.log(`${operations} operations: ${states} states, ${nested} in recovery`);

@@ -1,5 +1,6 @@
 /** Nodes' lives in miniature on a recording disk, and what they were promised at each moment. */
 import type { Entry, HardState, SnapshotMeta } from "../../../../raft/core/types.js";
+import type { StorageFs } from "../../../../raft/persister/storageFs.js";
 import { WalPersister } from "../../../../raft/persister/walPersister.js";
 import type { Prng } from "../../../sim/prng.js";
 import { type LogState, nothing, statesOf } from "../logModel.js";
@@ -27,38 +28,72 @@ export function openOptions(waits: boolean) {
   };
 }
 
-class Life {
-  readonly disk = new RecordingDisk<Promised>(() => this.promised);
-  promised: Promised = nothingPromised;
-  private persister!: WalPersister;
-  private readonly waits: boolean;
-  private filler = 0;
+/** Where a life takes place. */
+export interface Host {
+  readonly directory: string;
+  /** The file system of a process; each `open` has one of its own. */
+  mount(): StorageFs;
+}
 
-  constructor(waits: boolean) {
+export class Life {
+  promised: Promised = nothingPromised;
+  phase: "opening" | "running" | "closing" | "closed" = "closed";
+  /** What `onFailure` was called with. */
+  readonly failures: Error[] = [];
+  /** What was acknowledged after that. */
+  lateAcknowledgements = 0;
+  private persister: WalPersister | null = null;
+  private readonly waits: boolean;
+  private readonly host: Host;
+  private filler = 0;
+  /** Rejects when the persister fails: what waits for the disk then waits in vain. */
+  private failed: Promise<never> = new Promise(() => {});
+
+  constructor(waits: boolean, host: Host) {
     this.waits = waits;
+    this.host = host;
   }
 
   async open(): Promise<void> {
-    const options = { ...openOptions(this.waits), fs: this.disk.mount() };
-    this.persister = await WalPersister.open(directory, options);
+    this.phase = "opening";
+    const options = { ...openOptions(this.waits), fs: this.host.mount() };
+    const persister = await WalPersister.open(this.host.directory, options);
+    this.persister = persister;
+    this.failed = new Promise((_, reject) => {
+      persister.onFailure = (error) => {
+        this.failures.push(error);
+        reject(error);
+      };
+    });
+    this.failed.catch(() => {});
+    this.phase = "running";
   }
 
+  /** Does nothing when it is not open. */
   async close(): Promise<void> {
-    await this.persister.close();
+    const { persister } = this;
+    this.persister = null;
+    this.phase = "closing";
+    await persister?.close();
+    this.phase = "closed";
   }
 
-  /** Resolves when it is acknowledged. */
+  /** Resolves when it is acknowledged; may be left alone. */
   save(hardState: HardState | null, entries: readonly Entry[] = []): Promise<void> {
     const { states, snapshots } = this.promised;
     const all = [...states, ...statesOf(states.at(-1)!, hardState, entries)];
     this.promised = { states: all, snapshots };
     const saved = all.at(-1)!;
-    return new Promise((resolve) => {
-      this.persister.save({ hardState, entries }, () => {
+    const durable = new Promise<void>((resolve) => {
+      this.running.save({ hardState, entries }, () => {
+        if (this.failures.length > 0) this.lateAcknowledgements++;
         this.acknowledge(saved);
         resolve();
       });
     });
+    const ended = Promise.race([durable, this.failed]);
+    ended.catch(() => {});
+    return ended;
   }
 
   entries(from: number, term: number, sizes: readonly number[]): Entry[] {
@@ -69,22 +104,24 @@ class Life {
     }));
   }
 
-  async snapshot(meta: SnapshotMeta, kind: "local" | "received"): Promise<void> {
-    const { states, snapshots } = this.promised;
-    this.promised = { states, snapshots: [...snapshots, meta] };
-    await writeSnapshot(this.persister, meta, stateAt(meta), kind);
-    this.promised = { ...this.promised, snapshots: [meta] };
+  /** May be left alone. */
+  snapshot(meta: SnapshotMeta, kind: "local" | "received"): Promise<void> {
+    const taken = this.takeSnapshot(meta, kind);
+    taken.catch(() => {});
+    return taken;
   }
 
   compact(meta: SnapshotMeta, through: number): Promise<void> {
-    return this.persister.compact(meta, through);
+    const compacted = this.running.compact(meta, through);
+    compacted.catch(() => {});
+    return compacted;
   }
 
   async reset(meta: SnapshotMeta): Promise<void> {
     const { states, snapshots } = this.promised;
     const state = { ...states.at(-1)!, log: [], base: meta };
     this.promised = { states: [...states, state], snapshots };
-    await this.persister.resetLog(meta);
+    await this.running.resetLog(meta);
     this.acknowledge(state);
   }
 
@@ -102,6 +139,18 @@ class Life {
     return Math.max(this.promised.snapshots.at(-1)?.index ?? 0, this.now.base.index);
   }
 
+  private get running(): WalPersister {
+    if (this.persister === null) throw new Error("the log is not open");
+    return this.persister;
+  }
+
+  private async takeSnapshot(meta: SnapshotMeta, kind: "local" | "received"): Promise<void> {
+    const { states, snapshots } = this.promised;
+    this.promised = { states, snapshots: [...snapshots, meta] };
+    await writeSnapshot(this.running, meta, stateAt(meta), kind);
+    this.promised = { ...this.promised, snapshots: [meta] };
+  }
+
   private acknowledge(state: LogState): void {
     const { states, snapshots } = this.promised;
     const at = states.indexOf(state);
@@ -115,12 +164,22 @@ export function stateAt({ index }: SnapshotMeta): Uint8Array {
   return new TextEncoder().encode(`state ${index};`.repeat(80));
 }
 
+/** All that a life did to its disk. */
+export async function record(
+  waits: boolean,
+  script: (life: Life) => Promise<void>,
+): Promise<Recorded<Promised>[]> {
+  const disk = new RecordingDisk<Promised>(() => life.promised);
+  const life = new Life(waits, { directory, mount: () => disk.mount() });
+  await script(life);
+  return disk.trace;
+}
+
 /**
  * Elections, appends alone and in groups, an entry larger than a segment, conflicts, snapshots of
  * its own and of a leader, compaction, and an orderly end in between.
  */
-export async function live(waits: boolean): Promise<Recorded<Promised>[]> {
-  const life = new Life(waits);
+export async function live(life: Life): Promise<void> {
   await life.open();
   await life.save({ term: 1, votedFor: 1 });
   await life.save(null, life.entries(1, 1, [0, 10, 700]));
@@ -155,12 +214,10 @@ export async function live(waits: boolean): Promise<Recorded<Promised>[]> {
   await life.compact({ index: 42, term: 6 }, 42);
   await life.save(null, life.entries(44, 6, [1]));
   await life.close();
-  return life.disk.trace;
 }
 
 /** As `live`, with steps that are drawn. */
-export async function liveAtRandom(waits: boolean, random: Prng): Promise<Recorded<Promised>[]> {
-  const life = new Life(waits);
+export async function liveAtRandom(life: Life, random: Prng): Promise<void> {
   await life.open();
   let pending: Promise<unknown>[] = [];
   const settle = async (): Promise<void> => {
@@ -186,7 +243,6 @@ export async function liveAtRandom(waits: boolean, random: Prng): Promise<Record
     }
   }
   await settle();
-  return life.disk.trace;
 }
 
 function saveAtRandom(life: Life, random: Prng): Promise<void> {
