@@ -2,7 +2,7 @@ import { rename } from "node:fs/promises";
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
 import { nodeFs } from "../raft/persister/nodeFs.js";
-import { errnoOf, StorageError } from "../raft/persister/storageError.js";
+import { errnoOf, StorageError, systemError } from "../raft/persister/storageError.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
 import { MixedPeer } from "../raft/mixedPeer.js";
 import { RaftRpcUtil } from "../raft/raftRpcUtil.js";
@@ -134,7 +134,8 @@ async function setAside(directory: string, log: Logger): Promise<void> {
     await rename(directory, to);
     log.warn({ directory, to }, "set the data directory aside");
   } catch (error) {
-    if (errnoOf(error) !== "ENOENT" && !isGone(error)) throw error;
+    if (errnoOf(error) === "ENOENT" || isGone(error)) return;
+    throw systemError(error, "rename", directory);
   }
 }
 

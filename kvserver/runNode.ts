@@ -58,7 +58,7 @@ export class RunningNode {
       () => this.end(0),
       (error: unknown) => {
         this.complain(`did not stop cleanly: ${(error as Error).message}`);
-        this.end(1);
+        this.end(exitCodeOf(error, 1));
       },
     );
   };

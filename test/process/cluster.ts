@@ -59,14 +59,23 @@ export class Cluster {
     return cluster;
   }
 
+  get dataDir(): string {
+    return path.join(this.dir, "data");
+  }
+
   get nodes(): { host: string; port: number }[] {
     return this.ports.map((port) => ({ host: "127.0.0.1", port }));
   }
 
-  start(id: number, extra: readonly string[] = []): NodeProcess {
+  /** @param shell what bash does first, such as `ulimit -f 64`. */
+  start(id: number, extra: readonly string[] = [], shell = ""): NodeProcess {
     const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
-    args.push("--data-dir", path.join(this.dir, "data"), "--log-level", "info", ...extra);
-    const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    args.push("--data-dir", this.dataDir, "--log-level", "info", ...extra);
+    const [command, ...rest] =
+      shell === ""
+        ? [process.execPath, ...args]
+        : ["bash", "-c", `${shell}; exec "$@"`, "bash", process.execPath, ...args];
+    const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
       child.once("exit", (code, signal) => resolve({ code, signal })),
     );
