@@ -129,7 +129,7 @@ function parse(argv: readonly string[]) {
 }
 
 /** Node's message goes on with advice on how to pass what nobody wants to pass. */
-function firstSentence(error: unknown): string {
+export function firstSentence(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const [sentence = message] = message.split(/\.(?:\s|$)/, 1);
   return sentence.charAt(0).toLowerCase() + sentence.slice(1);
@@ -143,11 +143,13 @@ function parseNewNode(isNewCluster: boolean, rebuilds: boolean): NewNode {
   return rebuilds ? "rebuild" : "join";
 }
 
-function given(value: string | undefined): string | undefined {
+/** Undefined for an empty text: a variable that is set to nothing is not set. */
+export function given(value: string | undefined): string | undefined {
   return value === "" ? undefined : value;
 }
 
-function parseNumber(flag: string, text: string, min: number, max: number): number {
+/** @throws UsageError naming `flag`. */
+export function parseNumber(flag: string, text: string, min: number, max: number): number {
   const value = /^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN;
   if (value >= min && value <= max) return value;
   throw new UsageError(`${flag} takes a number from ${min} to ${max}, not ${JSON.stringify(text)}`);

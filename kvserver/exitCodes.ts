@@ -13,6 +13,8 @@ export const exitCodes = {
   diskFailed: 74,
   /** The data directory is in use, is that of another node, or can't be accessed. */
   directory: 77,
+  /** By a signal; as a shell says it of SIGINT. */
+  interrupted: 130,
 } as const;
 
 const ofStorage: Readonly<Record<StorageErrorCode, number>> = {

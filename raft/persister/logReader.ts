@@ -23,6 +23,8 @@ export interface SegmentReading extends ScanResult {
   readonly sequence: number;
   readonly bytes: Uint8Array;
   readonly sealed: boolean;
+  /** The smallest index of an entry in it, truncated ones included; 0 when it has none. */
+  readonly firstIndex: number;
   /** The largest index of an entry in it, truncated ones included; 0 when it has none. */
   readonly lastIndex: number;
   /** Everything before this offset is known to have been synced; 0 when nothing tells. */
@@ -33,8 +35,8 @@ export interface SegmentReading extends ScanResult {
 export type Refuse = (error: StorageError) => void;
 
 export class LogReader {
-  /** Of the last stretch of segments that follow each other: of all, where nothing was refused. */
-  replay = new LogReplay();
+  /** One for each run of segments that follow each other: a single one where nothing is refused. */
+  readonly stretches: LogReplay[] = [];
   private readonly fs: StorageFs;
   private readonly options: LogReaderOptions;
 
@@ -86,7 +88,7 @@ export class LogReader {
   ): Promise<SegmentReading | null> {
     const { storageId, recordBytesMax } = this.options;
     const path = this.options.path(sequence);
-    const replay = follows ? this.replay : new LogReplay();
+    const replay = (follows ? this.stretches.at(-1) : undefined) ?? new LogReplay();
     try {
       const bytes = await reading;
       checkSegmentHeader(bytes, storageId, sequence, path);
@@ -94,10 +96,10 @@ export class LogReader {
       const identity = segmentIdentity(storageId, sequence);
       const result = scanSegment(bytes, identity, recordBytesMax, replay.visit);
       // One that was made beforehand and is empty begins no stretch.
-      if (result.end > segmentHeaderBytes) this.replay = replay;
-      const { sealed, lastIndexOfSegment: lastIndex } = replay;
+      if (result.end > segmentHeaderBytes && !follows) this.stretches.push(replay);
+      const { sealed, firstIndexOfSegment: firstIndex, lastIndexOfSegment: lastIndex } = replay;
       const marked = readSegmentMark(bytes, identity);
-      return { ...result, sequence, bytes, sealed, lastIndex, marked };
+      return { ...result, sequence, bytes, sealed, firstIndex, lastIndex, marked };
     } catch (error) {
       if (!(error instanceof StorageError)) throw error;
       refuse(error);

@@ -50,7 +50,7 @@ export class LogRecovery {
     }
     const torn = tornSegment(readings);
     if (torn !== null) await this.cut(torn);
-    const { hardState, entries, last } = this.reader.replay;
+    const { hardState, entries, last } = this.reader.stretches[0]!;
     const position = await this.openCurrent(readings);
     return { hardState, last, entries, position: { ...position, hardState, last } };
   }

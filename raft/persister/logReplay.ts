@@ -21,6 +21,8 @@ export class LogReplay {
   readonly entries: Entry[] = [];
   /** Of the segment being read. */
   sealed = false;
+  /** The smallest index of an entry in the segment being read, truncated ones included, or 0. */
+  firstIndexOfSegment = 0;
   /** The largest index of an entry in the segment being read, truncated ones included. */
   lastIndexOfSegment = 0;
 
@@ -36,6 +38,7 @@ export class LogReplay {
     this.isFirstSegment = isFirst;
     this.isFirstRecord = true;
     this.sealed = false;
+    this.firstIndexOfSegment = 0;
     this.lastIndexOfSegment = 0;
   }
 
@@ -104,6 +107,7 @@ export class LogReplay {
       this.wrong(`entry ${first} comes where entry ${next} was expected`, record);
     }
     this.truncate(first);
+    this.firstIndexOfSegment = Math.min(this.firstIndexOfSegment || first, first);
     const { buffer, byteOffset } = bytes;
     let at = payloadStart + entriesHeaderBytes;
     for (let i = 0; i < count; i++) {

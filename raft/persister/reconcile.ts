@@ -20,7 +20,9 @@ export interface Reconciled {
   readonly logIsObsolete: boolean;
 }
 
-type RecoveredEntries = Pick<RecoveredLog, "entries" | "last">;
+interface RecoveredEntries extends Pick<RecoveredLog, "last"> {
+  readonly entries: readonly Entry[];
+}
 
 export interface DamagedSnapshot {
   readonly meta: SnapshotMeta;

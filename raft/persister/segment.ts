@@ -102,6 +102,15 @@ export function checkSegmentHeader(
   }
 }
 
+/** The storage id in a segment's header, or null when the header is not whole. */
+export function storageIdOf(header: Uint8Array): Uint8Array | null {
+  const isWhole =
+    header.length >= CRC_AT + 4 &&
+    Buffer.compare(header.subarray(0, MAGIC.length), MAGIC) === 0 &&
+    getU32(header, CRC_AT) === crc32c(header, 0, CRC_AT);
+  return isWhole ? header.slice(16, 16 + storageIdBytes) : null;
+}
+
 /**
  * Says that everything before `end` was synced. It is written now and then, in place of the one
  * before, so that damage at the log's end is told from a write that was torn there.

@@ -36,12 +36,15 @@ export interface StorageErrorDetails {
 export class StorageError extends Error {
   override readonly name = "StorageError";
   readonly code: StorageErrorCode;
+  /** What is wrong, without the place. */
+  readonly explanation: string;
   readonly file: string | null;
   readonly offset: number | null;
 
   constructor(code: StorageErrorCode, explanation: string, details: StorageErrorDetails = {}) {
     super(message(code, explanation, details), { cause: details.cause });
     this.code = code;
+    this.explanation = explanation;
     this.file = details.file ?? null;
     this.offset = details.offset ?? null;
   }
