@@ -75,7 +75,7 @@ export class Cluster {
       shell === ""
         ? [process.execPath, ...args]
         : ["bash", "-c", `${shell}; exec "$@"`, "bash", process.execPath, ...args];
-    const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
       child.once("exit", (code, signal) => resolve({ code, signal })),
     );
