@@ -246,7 +246,9 @@ describe("RpcProvider toward a caller of revision 1", () => {
     };
     const client = await rawClient(port);
     // A request that is refused behind one that runs: what the first fuzzing run met.
-    client.socket.end(Buffer.concat([get({ Key: bytes("k") }), legacyFrame("Nothing", Buffer.alloc(0))]));
+    client.socket.end(
+      Buffer.concat([get({ Key: bytes("k") }), legacyFrame("Nothing", Buffer.alloc(0))]),
+    );
     expect(await client.ended()).toBe("RST");
     await canceled.promise;
     await until(() => provider.connections === 0, "the provider has forgotten the caller");
