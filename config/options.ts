@@ -161,6 +161,11 @@ export const storageDefaults: StorageOptions = {
 
 /** How the data directory is written; nothing that shows on disk. */
 export interface StorageTuning {
+  /**
+   * A batch takes in no more once it holds this much: so a flood of large entries shows, sync by
+   * sync, that the disk still works.
+   */
+  readonly batchBytesMax: number;
   /** A buffer for a batch that grew beyond this is not kept for the next one. */
   readonly bufferBytesKept: number;
   /** A batch of more bytes is written beside the event loop rather than in it. */
@@ -186,6 +191,7 @@ export interface StorageTuning {
 }
 
 export const storageTuningDefaults: StorageTuning = {
+  batchBytesMax: 2 * MiB,
   bufferBytesKept: 4 * MiB,
   writeInlineBytesMax: 1 * MiB,
   syncInlineEntriesMax: 8,

@@ -95,6 +95,7 @@ export class Raft {
   private scheduled = false;
   private readonly reads = new PendingReads();
   private saves: PendingSave[] = [];
+  private syncsSeen = 0;
   private replyTokens = 0;
   private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
   private isJoining = false;
@@ -233,7 +234,7 @@ export class Raft {
   /** Hands leadership to `target`, or to the follower that is furthest along. */
   transferLeadership(target = -1): boolean {
     if (this.state !== "running") return false;
-    this.core.tick(this.environment.now());
+    this.tick();
     const begun = this.core.transferLeadership(target);
     this.schedule();
     return begun;
@@ -328,12 +329,22 @@ export class Raft {
   private input(apply: (core: RaftCore) => void): void {
     if (this.state !== "running") return;
     try {
-      this.core.tick(this.environment.now());
+      this.tick();
       apply(this.core);
     } catch (error) {
       this.fail(error as Error);
     }
     this.schedule();
+  }
+
+  private tick(): void {
+    const now = this.environment.now();
+    const { logSyncs } = this.persister;
+    if (logSyncs !== this.syncsSeen) {
+      this.syncsSeen = logSyncs;
+      this.core.diskMoved(now);
+    }
+    this.core.tick(now);
   }
 
   private schedule(): void {
@@ -346,7 +357,7 @@ export class Raft {
     this.scheduled = false;
     if (this.state !== "running") return;
     try {
-      this.core.tick(this.environment.now());
+      this.tick();
       for (let ready = this.core.ready(); ready !== null; ready = this.core.ready())
         this.carryOut(ready);
       this.pumpApply();

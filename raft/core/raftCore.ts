@@ -66,6 +66,8 @@ export class RaftCore {
   private hardStateSaveId = 0;
   /** When the oldest save that is under way was handed out. */
   private saveTimes: number[] = [];
+  /** When the disk was last seen to do something. */
+  private diskMovedAt: number;
 
   constructor(id: number, options: CoreOptions, start: CoreStart, now: number) {
     this.id = id;
@@ -74,6 +76,7 @@ export class RaftCore {
     this.currentTerm = start.hardState.term;
     this.votedFor = start.hardState.votedFor;
     this.now = now;
+    this.diskMovedAt = now;
     this.reported = this.softState();
     this.reportedCommit = this.log.commitIndex;
     // What it answered before it was restarted may uphold a leader's lease.
@@ -310,6 +313,11 @@ export class RaftCore {
     if (this.leader !== null) this.advanceLeader(this.leader);
   }
 
+  /** A sync came back, be it in the middle of a save that takes many. */
+  diskMoved(now: number): void {
+    this.diskMovedAt = now;
+  }
+
   // --- output
 
   /** Whether `ready` would return something. */
@@ -358,7 +366,7 @@ export class RaftCore {
   // --- roles
 
   private tickLeader(leader: Leader): void {
-    const stalled = this.saveTimes[0] ?? this.now;
+    const stalled = Math.max(this.saveTimes[0] ?? this.now, this.diskMovedAt);
     const diskStalls = this.now - stalled >= this.options.electionTimeoutMsMax;
     if (diskStalls || !leader.tick(this.now)) this.becomeFollower(this.currentTerm, -1);
   }

@@ -28,6 +28,7 @@ export interface LogPosition {
 
 export interface EncoderOptions {
   readonly segmentBytes: number;
+  readonly batchBytesMax: number;
   readonly bufferBytesKept: number;
 }
 
@@ -37,17 +38,19 @@ export class LogEncoder {
 
   private readonly storageId: Uint8Array;
   private readonly segmentBytes: number;
+  private readonly batchBytesMax: number;
   private readonly pool: BufferPool;
   private segment: SegmentIdentity;
   /** End of what was encoded into `segment`, when `gathering` is null. */
   private offset: number;
-  /** Full ones, each the last of its segment but for the newest. */
+  /** Those that take in no more: large enough, or the last of their segment. */
   private readonly full: Batch[] = [];
   private gathering: Batch | null = null;
 
   constructor(storageId: Uint8Array, position: LogPosition, options: EncoderOptions) {
     this.storageId = storageId;
     this.segmentBytes = options.segmentBytes;
+    this.batchBytesMax = options.batchBytesMax;
     this.pool = new BufferPool(options.bufferBytesKept);
     this.segment = segmentIdentity(storageId, position.sequence);
     this.offset = position.offset;
@@ -77,6 +80,7 @@ export class LogEncoder {
 
   /** Returns the bytes that the entry takes in the log. */
   addEntry(entry: Entry): number {
+    this.closeIfLarge();
     // In the new segment it may cost more: no record is open there that it could join.
     const batch = this.batchWithRoom(this.batch().cost(entry));
     const bytes = batch.cost(entry);
@@ -123,6 +127,13 @@ export class LogEncoder {
 
   private isFresh(): boolean {
     return this.batch().end <= segmentHeaderBytes + recordBytes(startPayloadBytes);
+  }
+
+  private closeIfLarge(): void {
+    const { gathering } = this;
+    if (gathering === null || gathering.end - gathering.start < this.batchBytesMax) return;
+    this.detach(gathering);
+    this.full.push(gathering);
   }
 
   private rotate(): void {

@@ -14,6 +14,7 @@ import type { SyncPolicy } from "./syncPolicy.js";
 export interface WalOptions extends GroupCommitEnvironment {
   readonly segmentBytes: number;
   readonly recordBytesMax: number;
+  readonly batchBytesMax: number;
   readonly bufferBytesKept: number;
 }
 

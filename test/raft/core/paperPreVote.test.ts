@@ -220,4 +220,16 @@ describe("CheckQuorum (thesis §6.2, original bug 10)", () => {
     }
     expect(node.core.role).toBe("follower");
   });
+
+  test("a disk that is slow with much, and is seen to work, does not cost the lead", () => {
+    const node = new TestNode().electAndSync();
+    node.propose("a");
+    node.ready();
+    for (let waited = 0; waited < 3 * electionTimeoutMsMax; waited += heartbeatMs) {
+      node.core.diskMoved(node.now);
+      node.elapse(heartbeatMs);
+      for (const append of appendsOf(node.ready())) node.acknowledge(append);
+    }
+    expect(node.core.role).toBe("leader");
+  });
 });

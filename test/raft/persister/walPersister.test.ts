@@ -92,6 +92,23 @@ describe("group commit", () => {
     expect(disk.calls.map((call) => call.replace(/ .*/, ""))).toEqual(["write", "sync"]);
   });
 
+  test("what is much is synced in parts, each followed by what was saved with it", async () => {
+    const disk = new MemoryDisk();
+    const persister = await open(disk, { segmentBytes: 1 << 20, batchBytesMax: 1000 });
+    disk.calls.length = 0;
+    const value = new Uint8Array(400);
+    const syncsAt: number[] = [];
+    const all = [1, 2, 3, 4, 5, 6, 7].map(async (index) => {
+      await save(persister, { entries: [entry(index, 1, value)] });
+      syncsAt.push(disk.calls.filter((call) => call.startsWith("sync ")).length);
+    });
+    await Promise.all(all);
+    expect(syncsAt).toEqual([1, 1, 1, 2, 2, 2, 3]);
+    await persister.close();
+    const { recovered } = await open(disk);
+    expect(recovered.entries).toHaveLength(7);
+  });
+
   test("callbacks run in order, after the sync, never within save", async () => {
     const disk = new MemoryDisk();
     for (const waits of [true, false]) {
