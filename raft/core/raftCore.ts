@@ -66,6 +66,7 @@ export class RaftCore {
   private hardStateSaveId = 0;
   /** When the oldest save that is under way was handed out. */
   private saveTimes: number[] = [];
+  private steppedDown: SoftState["steppedDown"];
   /** When the disk was last seen to do something. */
   private diskMovedAt: number;
 
@@ -367,8 +368,13 @@ export class RaftCore {
 
   private tickLeader(leader: Leader): void {
     const stalled = Math.max(this.saveTimes[0] ?? this.now, this.diskMovedAt);
-    const diskStalls = this.now - stalled >= this.options.electionTimeoutMsMax;
-    if (diskStalls || !leader.tick(this.now)) this.becomeFollower(this.currentTerm, -1);
+    if (this.now - stalled >= this.options.electionTimeoutMsMax) this.stepDown("its disk stalls");
+    else if (!leader.tick(this.now)) this.stepDown("no quorum answers");
+  }
+
+  private stepDown(reason: SoftState["steppedDown"]): void {
+    this.becomeFollower(this.currentTerm, -1);
+    this.steppedDown = reason;
   }
 
   private becomeFollower(term: number, leaderId: number): void {
@@ -382,6 +388,7 @@ export class RaftCore {
     const wasFollower = this.currentRole === "follower";
     this.currentRole = "follower";
     this.leader = null;
+    this.steppedDown = undefined;
     this.campaign = null;
     this.leaderId = leaderId;
     if (!wasFollower) this.resetElectionTimer();
@@ -602,7 +609,8 @@ export class RaftCore {
   }
 
   private softState(): SoftState {
-    return { role: this.currentRole, term: this.currentTerm, leader: this.leaderId };
+    const state = { role: this.currentRole, term: this.currentTerm, leader: this.leaderId };
+    return this.steppedDown === undefined ? state : { ...state, steppedDown: this.steppedDown };
   }
 
   private softStateChanged(): boolean {

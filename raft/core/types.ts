@@ -143,6 +143,8 @@ export interface SoftState {
   readonly term: number;
   /** Id of the leader of `term`, or -1. */
   readonly leader: number;
+  /** Why it gave up the lead without having heard of a newer term. */
+  readonly steppedDown?: "its disk stalls" | "no quorum answers";
 }
 
 /**

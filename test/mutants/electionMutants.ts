@@ -215,8 +215,8 @@ export const electionMutants: readonly Mutant[] = [
     edits: [
       {
         file,
-        from: "const diskStalls = this.now - stalled >= this.options.electionTimeoutMsMax;",
-        to: "const diskStalls = stalled === Infinity;",
+        from: "if (this.now - stalled >= this.options.electionTimeoutMsMax)",
+        to: "if (stalled === Infinity)",
       },
     ],
   },

@@ -178,6 +178,13 @@ describe("CheckQuorum (thesis §6.2, original bug 10)", () => {
     expect(node.core.currentLeader).toBe(-1);
   });
 
+  test("it says why it stepped down", () => {
+    const node = new TestNode().electAndSync();
+    node.elapse(electionTimeoutMsMax);
+    const steppedDown = "no quorum answers";
+    expect(node.ready().softState).toEqual({ role: "follower", term: 1, leader: -1, steppedDown });
+  });
+
   test("one that a majority answers does not, whoever is missing", () => {
     const node = new TestNode({ clusterSize: 5 }).electAndSync();
     beat(node, 5 * electionTimeoutMsMax, [3, 4]);
@@ -207,18 +214,21 @@ describe("CheckQuorum (thesis §6.2, original bug 10)", () => {
     expect(node.core.role).not.toBe("leader");
   });
 
-  test("a leader whose disk stalls steps down, so that another can lead", () => {
+  test("a leader whose disk stalls steps down and says so, so that another can lead", () => {
     const node = new TestNode().electAndSync();
     node.propose("a");
     node.ready();
+    let ready = null;
     for (let waited = 0; waited < electionTimeoutMsMax; waited += heartbeatMs) {
       expect(node.core.role).toBe("leader");
       node.elapse(heartbeatMs);
+      ready = node.ready();
       // The followers are well: they answer every heartbeat.
-      for (const append of appendsOf(node.ready()))
-        if (node.core.role === "leader") node.acknowledge(append);
+      if (node.core.role === "leader")
+        for (const append of appendsOf(ready)) node.acknowledge(append);
     }
     expect(node.core.role).toBe("follower");
+    expect(ready?.softState?.steppedDown).toBe("its disk stalls");
   });
 
   test("a disk that is slow with much, and is seen to work, does not cost the lead", () => {
