@@ -2,6 +2,7 @@ import { raftDefaults, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { ApplyChan } from "./applyChan.js";
 import type { SnapshotMsg } from "./applyMsg.js";
+import { CoreClock } from "./coreClock.js";
 import {
   RaftCore,
   type FollowerStatus,
@@ -85,6 +86,7 @@ export class Raft {
   private readonly environment: RaftEnvironment;
   private readonly log: Logger;
   private readonly ticker: Ticker;
+  private readonly clock: CoreClock;
   private peers: readonly (RaftPeer | null)[] = [];
   private me = -1;
   private core!: RaftCore;
@@ -95,7 +97,6 @@ export class Raft {
   private scheduled = false;
   private readonly reads = new PendingReads();
   private saves: PendingSave[] = [];
-  private syncsSeen = 0;
   private replyTokens = 0;
   private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
   private isJoining = false;
@@ -110,6 +111,7 @@ export class Raft {
     this.environment = config.environment ?? realEnvironment;
     this.log = config.log ?? silentLogger;
     this.ticker = new Ticker(this.environment, () => this.drain());
+    this.clock = new CoreClock(this.environment, this.options.electionTimeoutMsMin);
   }
 
   /**
@@ -338,13 +340,7 @@ export class Raft {
   }
 
   private tick(): void {
-    const now = this.environment.now();
-    const { logSyncs } = this.persister;
-    if (logSyncs !== this.syncsSeen) {
-      this.syncsSeen = logSyncs;
-      this.core.diskMoved(now);
-    }
-    this.core.tick(now);
+    this.clock.tick(this.core, this.persister.diskSteps);
   }
 
   private schedule(): void {
@@ -362,7 +358,7 @@ export class Raft {
         this.carryOut(ready);
       this.pumpApply();
       this.snapshots.expire();
-      this.ticker.arm(this.core.nextDeadline);
+      this.ticker.arm(this.clock.deadline(this.core));
     } catch (error) {
       this.fail(error as Error);
     }

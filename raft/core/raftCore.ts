@@ -120,10 +120,15 @@ export class RaftCore {
 
   /** The time is `now`, in ms of a monotonic clock. Comes before any other input of this moment. */
   tick(now: number): void {
-    this.now = Math.max(this.now, now);
+    this.advance(now);
     if (this.leader !== null) this.tickLeader(this.leader);
     else if (this.joining !== null) this.askOthers(this.joining);
     else if (this.now >= this.electionAt) this.startPreVote();
+  }
+
+  /** As `tick`, but nobody is taken for dead yet, nor the disk: what they said may be unread. */
+  advance(now: number): void {
+    this.now = Math.max(this.now, now);
   }
 
   // --- what the application asks

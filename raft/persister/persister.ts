@@ -54,6 +54,8 @@ export interface Persister {
   readonly logBytes: number;
   /** Syncs of the log since the start. */
   readonly logSyncs: number;
+  /** Grows whenever the disk has done something for the log: one that stands still has stalled. */
+  readonly diskSteps: number;
   /** Set by the owner; gets the error that ended the persister. */
   onFailure: (error: Error) => void;
 

@@ -27,6 +27,9 @@ interface Segment {
 }
 
 export class SegmentFiles {
+  /** Grows with whatever the disk has done in making a segment. */
+  steps = 0;
+
   private readonly fs: StorageFs;
   private readonly directory: string;
   private readonly storageId: Uint8Array;
@@ -138,7 +141,7 @@ export class SegmentFiles {
     const file = await this.fs.open(path + temporarySuffix, "create");
     try {
       const header = encodeSegmentHeader(this.storageId, sequence, this.segmentBytes);
-      await writeZeros(file, header.length, this.segmentBytes);
+      await writeZeros(file, header.length, this.segmentBytes, () => this.steps++);
       await file.write(header, 0);
       await dataSync(file);
       await this.fs.rename(path + temporarySuffix, path);
@@ -151,9 +154,16 @@ export class SegmentFiles {
   }
 }
 
-export async function writeZeros(file: StorageFile, from: number, to: number): Promise<void> {
+/** @param onStep is told of each of its writes */
+export async function writeZeros(
+  file: StorageFile,
+  from: number,
+  to: number,
+  onStep: () => void = () => {},
+): Promise<void> {
   for (let at = from; at < to; at += zeros.length) {
     await file.write(zeros.subarray(0, Math.min(zeros.length, to - at)), at);
+    onStep();
   }
 }
 

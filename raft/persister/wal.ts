@@ -51,6 +51,11 @@ export class Wal {
     this.commit.durableSequence = hasStart ? position.sequence : position.sequence - 1;
   }
 
+  /** Steps made in preparing files. */
+  get filesSteps(): number {
+    return this.files.steps;
+  }
+
   get syncs(): number {
     return this.commit.syncs;
   }

@@ -114,6 +114,10 @@ export class WalPersister implements Persister {
     return this.recoveredState;
   }
 
+  get diskSteps(): number {
+    return this.wal.syncs + this.wal.filesSteps;
+  }
+
   get logSyncs(): number {
     return this.wal.syncs;
   }

@@ -28,6 +28,10 @@ export class WatchedPersister implements Persister {
     return this.inner.recovered;
   }
 
+  get diskSteps(): number {
+    return this.inner.diskSteps;
+  }
+
   get logSyncs(): number {
     return this.inner.logSyncs;
   }
