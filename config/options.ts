@@ -205,7 +205,10 @@ export const storageTuningDefaults: StorageTuning = {
 
 /** The key-value service. */
 export interface KvOptions {
-  /** Bytes of log after which a snapshot is taken; -1: never (the original's `maxRaftState`). */
+  /**
+   * Bytes of log after which a snapshot is taken, or a quarter of the state's where that is more;
+   * -1: never (the original's `maxRaftState`).
+   */
   readonly snapshotLogBytes: number;
   /** Entries kept before a snapshot, so that a follower a little behind needs none. */
   readonly trailingEntries: number;

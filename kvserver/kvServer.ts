@@ -17,6 +17,7 @@ import { Err, errBytes } from "./err.js";
 import { LegacyWaits } from "./legacyWaits.js";
 import { LogClock } from "./logClock.js";
 import { encodeOp, OpCodecError, type Op } from "./opCodec.js";
+import { snapshotIsDue } from "./snapshotPolicy.js";
 import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
 import { restoreState } from "./stateRestore.js";
 import { captureState } from "./stateSnapshot.js";
@@ -299,8 +300,8 @@ export class KvServer implements RpcService {
     this.bytesSinceSnapshot += command.length + entryOverheadBytes;
     this.onApplied(commandIndex, this.machine);
     this.waitApplyCh.applied(commandIndex, commandTerm, result);
-    const { snapshotLogBytes } = this.options;
-    if (snapshotLogBytes >= 0 && this.bytesSinceSnapshot >= snapshotLogBytes) this.takeSnapshot();
+    if (snapshotIsDue(this.bytesSinceSnapshot, this.machine.data.bytes, this.options))
+      this.takeSnapshot();
   }
 
   private serveReads(): void {
