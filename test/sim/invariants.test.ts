@@ -240,6 +240,14 @@ describe("State Machine Safety", () => {
     );
   });
 
+  test("not one at a snapshot on its disk, of which its log has not heard yet", () => {
+    commitTwo();
+    expect(violation(() => invariants.applied(c, 2, 7))).toMatch(/went from 0 to 2/);
+    c.durable.writeSnapshot({ meta: { index: 2, term: 1 }, hash: 7 });
+    invariants.applied(c, 2, 7);
+    expect(violation(() => invariants.applied(c, 3, 7))).toMatch(/went from 2 to 3/);
+  });
+
   test("a snapshot of what was never committed", () => {
     const image = { meta: { index: 1, term: 1 }, hash: 0 };
     expect(violation(() => invariants.snapshotWritten(0, image))).toMatch(/not committed/);

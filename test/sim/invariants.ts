@@ -357,10 +357,15 @@ export class Invariants implements DiskObserver {
 
   // --- state machines and clients
 
-  /** State Machine Safety. */
+  /**
+   * State Machine Safety. A snapshot that has just come may be applied in place of an older one that
+   * was announced, a moment before the core learns of it; `snapshotWritten` saw what it holds.
+   */
   applied(node: NodeView, index: number, hash: number): void {
     const shadow = this.shadow(node.id);
-    check(index > shadow.appliedIndex && index <= (node.core?.log.commitIndex ?? 0), () => [
+    const snapshot = node.durable.snapshot?.meta.index ?? 0;
+    const committed = Math.max(node.core?.log.commitIndex ?? 0, snapshot);
+    check(index > shadow.appliedIndex && index <= committed, () => [
       `state machine of node ${node.id} went from ${shadow.appliedIndex} to ${index}`,
     ]);
     shadow.appliedIndex = index;
