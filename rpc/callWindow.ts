@@ -10,6 +10,7 @@ export class CallWindow {
   readonly #free: number[];
   readonly #rounds: number[];
   #begun = 0;
+  #streams = 0;
 
   constructor(size: number) {
     this.#calls = Array.from({ length: size }, () => null);
@@ -21,6 +22,11 @@ export class CallWindow {
 
   get count(): number {
     return this.#calls.length - this.#free.length;
+  }
+
+  /** How many of them are streams. */
+  get streams(): number {
+    return this.#streams;
   }
 
   /** How many were ever added. */
@@ -37,6 +43,7 @@ export class CallWindow {
     const place = this.#free.pop()!;
     this.#begun++;
     this.#calls[place] = call;
+    if (call.stream !== null) this.#streams++;
     call.id = this.#rounds[place]!++ * this.#calls.length + place;
   }
 
@@ -49,6 +56,7 @@ export class CallWindow {
   remove(call: ClientCall): void {
     const place = call.id % this.#calls.length;
     this.#calls[place] = null;
+    if (call.stream !== null) this.#streams--;
     this.#free.push(place);
   }
 

@@ -2,7 +2,7 @@ import type { MprpcController } from "./mprpcController.js";
 import type { ClientStream } from "./clientStream.js";
 import type { RequestFramer } from "./framing.js";
 import type { Codec } from "./service.js";
-import { noDetails, RpcStatus, type ErrorDetail } from "./status.js";
+import { noDetails, RpcError, RpcStatus, type ErrorDetail } from "./status.js";
 import { throwLater, turn } from "./turn.js";
 
 /** What a call needs of the channel that it was made on. */
@@ -102,6 +102,12 @@ export class ClientCall {
     this.controller.setFailed(reason, status, cause, details);
     this.controller.notSent = notSent;
     turn.work(() => this.#tell(null));
+  }
+
+  /** Ends the call as `error` says: an `RpcError`, or what a codec threw. */
+  failWith(error: unknown, notSent: boolean): void {
+    if (error instanceof RpcError) this.fail(error.message, error.status, notSent, error);
+    else this.fail(String(error), RpcStatus.INTERNAL, notSent, error);
   }
 
   /** From the controller: `startCancel` was called. */

@@ -4,19 +4,11 @@ import type { RpcOptions } from "../config/options.js";
 import { CallWindow } from "./callWindow.js";
 import type { CallCarrier, ClientCall } from "./clientCall.js";
 import type { ClientStreamOwner } from "./clientStream.js";
+import { ClientReplies, noStreams, type ClientRepliesOwner } from "./clientReplies.js";
 import { Connection, type ConnectionOwner } from "./connection.js";
-import { FrameReader, type FrameSink } from "./frameReader.js";
 import {
-  goAwayFlag,
-  moreFlag,
   notifyFlag,
   pingFlag,
-  pongFlag,
-  refusedFlag,
-  ReplyHeader,
-  replyMark,
-  replyPingFlag,
-  tooLarge,
   writeCancel,
   writeControl,
   writeCredit,
@@ -25,11 +17,9 @@ import {
 } from "./framing.js";
 import { IdleTimer, type IdleTimerOwner } from "./idleTimer.js";
 import { Keepalive, type KeepaliveOwner } from "./keepalive.js";
-import { LegacyReplyReader } from "./legacyReplyReader.js";
 import type { MprpcController } from "./mprpcController.js";
-import { RpcError, RpcStatus, statusFromNumber } from "./status.js";
+import { RpcError, RpcStatus } from "./status.js";
 import { unavailable } from "./systemError.js";
-import { isTlsAlert } from "./tlsError.js";
 
 /** What a connection needs of its channel. */
 export interface ClientConnectionOwner {
@@ -58,16 +48,14 @@ const notifyId = 1;
 const pingCallId = Number.MAX_SAFE_INTEGER;
 
 /**
- * One established connection to a server. Which revision it speaks shows in the first byte of its
- * first reply; until then one call is out at a time, as it stays with revision 1.
- *
- *     unknown ── 0x00 ──► revision 2: a window of calls, answered in any order
- *        └── other byte ► revision 1: one call out; when it ends without a reply, so does all this
+ * One established connection to a server: what is sent on it, and how it ends. Until the first reply
+ * has shown that the server speaks revision 2 one call is out at a time; with revision 1 that stays
+ * so, and when such a call ends without a reply, so does the connection.
  */
 export class ClientConnection
   implements
     ConnectionOwner,
-    FrameSink<ReplyHeader>,
+    ClientRepliesOwner,
     ClientStreamOwner,
     CallCarrier,
     KeepaliveOwner,
@@ -76,13 +64,8 @@ export class ClientConnection
   readonly #owner: ClientConnectionOwner;
   readonly #connection: Connection;
   readonly #window: CallWindow;
-  readonly #frames: FrameReader<ReplyHeader>;
-  readonly #legacy = new LegacyReplyReader();
+  readonly #replies: ClientReplies;
   readonly #requestLimits: FrameLimits;
-  #revision: 1 | 2 | undefined = undefined;
-  #everReplied = false;
-  /** How many of the calls in the window are streams. */
-  #streams = 0;
   #lost: RpcError | null = null;
   /** No new calls; it ends when those that are out have ended. */
   #retired = false;
@@ -93,19 +76,26 @@ export class ClientConnection
     this.#owner = owner;
     const { options } = owner;
     this.#window = new CallWindow(options.callsInFlightMax);
-    const headerBytesMax = options.headerBytesMax;
-    this.#requestLimits = { headerBytesMax, bodyBytesMax: options.requestBytesMax };
-    const replyLimits = { headerBytesMax, bodyBytesMax: options.replyBytesMax };
-    this.#frames = new FrameReader(new ReplyHeader(), true, replyLimits, this);
+    const { headerBytesMax, requestBytesMax: bodyBytesMax } = options;
+    this.#requestLimits = { headerBytesMax, bodyBytesMax };
     this.#connection = new Connection(socket, this, options);
+    this.#replies = new ClientReplies(this.#connection, this.#window, this);
     this.#keepalive = new Keepalive(this, options.keepaliveMs, options.keepaliveTimeoutMs);
     this.#keepalive.start();
     this.#idle = new IdleTimer(this);
     this.#idle.start(options.idleTimeoutMs);
   }
 
+  get options(): RpcOptions {
+    return this.#owner.options;
+  }
+
+  get address(): string {
+    return this.#owner.address;
+  }
+
   get revision(): 1 | 2 | undefined {
-    return this.#revision;
+    return this.#replies.revision;
   }
 
   get callsOut(): number {
@@ -115,7 +105,7 @@ export class ClientConnection
   /** Whether a call may be sent now. */
   get hasRoom(): boolean {
     if (this.#lost !== null || this.#retired || this.#connection.outputFull) return false;
-    return this.#revision === 2 ? !this.#window.full : this.#window.count === 0;
+    return this.revision === 2 ? !this.#window.full : this.#window.count === 0;
   }
 
   /** Keeps the process alive, or not. */
@@ -127,16 +117,15 @@ export class ClientConnection
   /** Sends a call; only when `hasRoom`. A request that can't be written fails its call. */
   send(call: ClientCall, now: number): void {
     const { controller, stream } = call;
-    const legacy = this.#revision === 1;
+    const legacy = this.revision === 1;
     if (stream !== null) {
       const refusal = this.#streamRefusal();
       if (refusal !== null) {
-        failWithError(call, refusal);
+        call.failWith(refusal, true);
         return;
       }
       stream.begin(call, this);
-      this.#streams++;
-      if (this.#revision === 2) call.deadline = stream.deadline;
+      if (this.revision === 2) call.deadline = stream.deadline;
     }
     const timeoutMs = wireTimeout(stream === null ? call.deadline : stream.deadline, now);
     const alone = this.#window.count === 0;
@@ -155,24 +144,18 @@ export class ClientConnection
       );
       call.sentInFlush = this.#connection.flushes;
     } catch (error) {
-      this.#remove(call);
-      failWithError(call, error);
+      this.#window.remove(call);
+      call.failWith(error, true);
     }
   }
 
   /** Why no stream can be started, or null. */
   #streamRefusal(): RpcError | null {
-    if (this.#revision === 1) return noStreams();
+    if (this.revision === 1) return noStreams();
     const { streamsMax } = this.#owner.options;
-    if (this.#streams < streamsMax) return null;
-    const text = `${streamsMax} streams are open to ${this.#address} already`;
+    if (this.#window.streams < streamsMax) return null;
+    const text = `${streamsMax} streams are open to ${this.address} already`;
     return new RpcError(RpcStatus.RESOURCE_EXHAUSTED, text);
-  }
-
-  /** The call is no longer out. */
-  #remove(call: ClientCall): void {
-    this.#window.remove(call);
-    if (call.stream !== null) this.#streams--;
   }
 
   /** Sends a one-way call. Only when the server is known to speak revision 2 and `hasRoom`. */
@@ -190,8 +173,8 @@ export class ClientConnection
   /** The call ended before its reply came. */
   abandon(call: ClientCall, cancel: boolean): void {
     if (this.#window.find(call.id) !== call) return;
-    this.#remove(call);
-    if (this.#revision === 2) {
+    this.#window.remove(call);
+    if (this.revision === 2) {
       if (cancel) writeCancel(this.#connection.open(), call.id);
       this.#closeIfRetired();
       return;
@@ -210,7 +193,7 @@ export class ClientConnection
   }
 
   get canPing(): boolean {
-    return this.#revision === 2 && this.#lost === null;
+    return this.revision === 2 && this.#lost === null;
   }
 
   get canJudge(): boolean {
@@ -222,7 +205,7 @@ export class ClientConnection
   }
 
   onDead(silentMs: number): void {
-    const text = `${this.#address} is gone: nothing came for ${Math.round(silentMs)} ms, not even the answer to a ping`;
+    const text = `${this.address} is gone: nothing came for ${Math.round(silentMs)} ms, not even the answer to a ping`;
     this.destroy(new RpcError(RpcStatus.UNAVAILABLE, text));
   }
 
@@ -242,10 +225,7 @@ export class ClientConnection
   onData(chunk: Buffer): void {
     if (this.#lost !== null || chunk.length === 0) return;
     this.#keepalive.heard();
-    if (this.#revision === undefined) this.#onRevision(this.#revisionOf(chunk));
-    if (this.#lost !== null) return;
-    if (this.#revision === 2) this.#frames.push(chunk);
-    else this.#onLegacyData(chunk);
+    this.#replies.push(chunk);
     if (this.hasRoom) this.#owner.onRoom();
     this.#closeIfRetired();
   }
@@ -256,7 +236,7 @@ export class ClientConnection
 
   onClosed(error: Error | null): void {
     this.#lose(
-      error === null ? this.#closedError() : unavailable(`connection to ${this.#address}`, error),
+      error === null ? this.#closedError() : unavailable(`connection to ${this.address}`, error),
     );
   }
 
@@ -264,40 +244,18 @@ export class ClientConnection
     if (!full && this.hasRoom) this.#owner.onRoom();
   }
 
-  onFrame(header: ReplyHeader, body: Buffer): void {
-    this.#everReplied = true;
-    const call = this.#window.find(header.callId);
-    if (call === null) {
-      // Otherwise the reply to a call that ended, by its deadline or its caller.
-      if (header.callId === 0) this.#onControl(header);
-      return;
-    }
-    if (call.stream !== null || (header.flags & moreFlag) !== 0) {
-      this.#onStreamFrame(call, header, body);
-      return;
-    }
-    this.#remove(call);
-    call.controller.replyMetadata = header.metadata;
-    if (header.status === RpcStatus.OK) complete(call, body);
-    else this.#onFailure(call, header);
-  }
-
-  /** Ends the call with the status that its server gave it, or makes it anew where it was not run. */
-  #onFailure(call: ClientCall, header: ReplyHeader): void {
-    const refused = (header.flags & refusedFlag) !== 0;
-    // Only one that drains is worth leaving: another connection leads to the same server.
-    if (refused && this.#retired && !call.repeated && this.#owner.onRefused(call)) return;
-    call.stream?.finish(call, header);
-    const { status, errorText, details } = header;
-    call.fail(errorText, statusFromNumber(status), refused, undefined, details);
-  }
-
-  /** A frame that concerns the connection. */
-  #onControl({ flags }: ReplyHeader): void {
-    if ((flags & replyPingFlag) !== 0) writeControl(this.#connection.open(), 0, pongFlag);
-    if ((flags & goAwayFlag) === 0) return;
-    const text = `${this.#address} takes no more calls on this connection`;
+  onGoAway(): void {
+    const text = `${this.address} takes no more calls on this connection`;
     this.#retire(new RpcError(RpcStatus.UNAVAILABLE, text));
+  }
+
+  /** Only a server that drains is worth leaving: another connection leads to the same one. */
+  onRefused(call: ClientCall): boolean {
+    return this.#retired && this.#owner.onRefused(call);
+  }
+
+  onUntrusted(error: RpcError): void {
+    this.destroy(error);
   }
 
   #retire(error: RpcError | null): void {
@@ -310,95 +268,9 @@ export class ClientConnection
     if (this.#retired && this.#window.count === 0) this.#connection.closeAfterOutput();
   }
 
-  #onStreamFrame(call: ClientCall, header: ReplyHeader, body: Buffer): void {
-    const { stream } = call;
-    if ((header.flags & moreFlag) !== 0) {
-      const problem = stream === null ? manyReplies() : stream.receive(call, header, body);
-      if (problem !== null) this.#giveUp(call, problem);
-      return;
-    }
-    this.#remove(call);
-    if (header.status !== RpcStatus.OK) {
-      this.#onFailure(call, header);
-      return;
-    }
-    stream?.finish(call, header);
-    if (body.length > 0) failWithError(call, noStream(), false);
-    else call.succeed(null);
-  }
-
-  /** The server does with this call what it may not: let it stop. */
-  #giveUp(call: ClientCall, error: RpcError): void {
-    if (call.ended) return;
-    this.#remove(call);
-    writeCancel(this.#connection.open(), call.id);
-    failWithError(call, error, false);
-  }
-
-  #onRevision(revision: 1 | 2): void {
-    this.#revision = revision;
-    if (revision === 1) return;
-    // A stream that named no deadline had one until here: a server of the original may be silent.
-    this.#window.forEach((call) => {
-      if (call.stream !== null) call.deadline = call.stream.deadline;
-    });
-  }
-
-  onOversized(header: ReplyHeader): void {
-    const call = this.#window.find(header.callId);
-    if (call === null) return;
-    const error = tooLarge("reply", header.bodySize, this.#owner.options.replyBytesMax);
-    if ((header.flags & moreFlag) !== 0) {
-      this.#giveUp(call, error);
-      return;
-    }
-    this.#remove(call);
-    failWithError(call, error, false);
-  }
-
-  onGarbage(reason: string): void {
-    this.destroy(new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} sent garbage: ${reason}`));
-  }
-
-  /** What the first bytes of the first reply tell. */
-  #revisionOf(chunk: Buffer): 1 | 2 {
-    if (chunk[0] === replyMark) return 2;
-    if (isTlsAlert(chunk)) {
-      const text = `${this.#address} speaks TLS, and this channel does not`;
-      this.destroy(new RpcError(RpcStatus.UNAVAILABLE, text));
-    }
-    return 1;
-  }
-
-  #onLegacyData(chunk: Buffer): void {
-    if (this.#window.count === 0) {
-      this.onGarbage("a reply that nobody asked for");
-      return;
-    }
-    const reply = this.#legacy.push(chunk);
-    if (reply === undefined) this.onGarbage("a reply that is no message");
-    else if (reply !== null) this.#onLegacyReply(reply);
-    else if (this.#legacy.length > this.#owner.options.replyBytesMax) {
-      this.onGarbage("a reply beyond the limit");
-    }
-  }
-
-  #onLegacyReply(reply: Buffer): void {
-    this.#everReplied = true;
-    this.#window.forEach((call) => {
-      this.#remove(call);
-      if (call.stream === null) complete(call, reply);
-      else failWithError(call, noStreams(), false);
-    });
-  }
-
-  get #address(): string {
-    return this.#owner.address;
-  }
-
   #closedError(): RpcError {
-    const hint = this.#everReplied ? "" : this.#unheardHint();
-    return new RpcError(RpcStatus.UNAVAILABLE, `${this.#address} closed the connection${hint}`);
+    const hint = this.#replies.everReplied ? "" : this.#unheardHint();
+    return new RpcError(RpcStatus.UNAVAILABLE, `${this.address} closed the connection${hint}`);
   }
 
   /** Why a server may hang up before it has said anything. */
@@ -411,48 +283,19 @@ export class ClientConnection
   #lose(error: RpcError): void {
     if (this.#lost !== null) return;
     this.#lost = error;
-    this.#frames.stop();
+    this.#replies.stop();
     this.#keepalive.stop();
     this.#idle.stop();
     const { flushes } = this.#connection;
     this.#window.forEach((call) => {
-      this.#remove(call);
+      this.#window.remove(call);
       const notSent = call.sentInFlush === flushes;
       call.fail(error.message, error.status, notSent, error);
     });
-    this.#owner.onLost(this, error, this.#everReplied);
+    this.#owner.onLost(this, error, this.#replies.everReplied);
   }
-}
-
-function complete(call: ClientCall, body: Buffer): void {
-  let response: unknown;
-  try {
-    response = call.kind.response.decode(body);
-  } catch (error) {
-    const text = error instanceof Error ? error.message : String(error);
-    call.fail(`the reply can't be decoded: ${text}`, RpcStatus.INTERNAL, false, error);
-    return;
-  }
-  call.succeed(response);
 }
 
 function wireTimeout(deadline: number, now: number): number {
   return deadline === Infinity ? 0 : Math.min(Math.max(1, Math.ceil(deadline - now)), timeoutMsMax);
-}
-
-function noStreams(): RpcError {
-  return new RpcError(RpcStatus.UNIMPLEMENTED, "the server speaks revision 1, without streams");
-}
-
-function manyReplies(): RpcError {
-  return new RpcError(RpcStatus.INTERNAL, "the server answered a unary call with a stream");
-}
-
-function noStream(): RpcError {
-  return new RpcError(RpcStatus.INTERNAL, "the server answered a streaming call with one message");
-}
-
-function failWithError(call: ClientCall, error: unknown, notSent = true): void {
-  if (error instanceof RpcError) call.fail(error.message, error.status, notSent, error);
-  else call.fail(String(error), RpcStatus.INTERNAL, notSent, error);
 }

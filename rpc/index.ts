@@ -11,7 +11,7 @@ export * from "./mprpcChannel.js";
 export * from "./mprpcController.js";
 export * from "./rpcProvider.js";
 export type { PeerIdentity } from "./peerIdentity.js";
-export type { ServerErrorContext } from "./serverConnection.js";
+export type { ServerErrorContext } from "./serverErrors.js";
 export * from "./refuse.js";
 export * from "./serverStream.js";
 export * from "./service.js";

@@ -16,12 +16,12 @@ interface Outcome {
  */
 export class LegacyReplies {
   readonly #connection: Connection;
-  readonly #onSent: (call: ServerCall | null) => void;
+  readonly #onSent: (call: ServerCall) => void;
   readonly #outcomes: Outcome[] = [];
   #writing = false;
 
   /** `onSent` is called when the answer of a call has gone out. */
-  constructor(connection: Connection, onSent: (call: ServerCall | null) => void) {
+  constructor(connection: Connection, onSent: (call: ServerCall) => void) {
     this.#connection = connection;
     this.#onSent = onSent;
   }
@@ -53,15 +53,16 @@ export class LegacyReplies {
   #pump(): void {
     const first = this.#outcomes[0];
     if (first === undefined || !first.ready || this.#writing) return;
-    if (first.reply === null || first.reply.length === 0) {
+    const { call, reply } = first;
+    if (call === null || reply === null || reply.length === 0) {
       this.#connection.reset();
       return;
     }
     this.#writing = true;
-    this.#connection.writeAlone(first.reply, () => {
+    this.#connection.writeAlone(reply, () => {
       this.#writing = false;
       this.#outcomes.shift();
-      this.#onSent(first.call);
+      this.#onSent(call);
       this.#pump();
     });
   }

@@ -4,11 +4,8 @@ import type { Interceptor } from "./interceptor.js";
 import { interceptService } from "./interceptService.js";
 import { MethodTable } from "./methodTable.js";
 import { CallLoad } from "./serverCall.js";
-import {
-  ServerConnection,
-  type ServerConnectionOwner,
-  type ServerErrorContext,
-} from "./serverConnection.js";
+import { ServerConnection, type ServerConnectionOwner } from "./serverConnection.js";
+import type { ServerErrorContext } from "./serverErrors.js";
 import type { RpcService, ServiceDescriptor } from "./service.js";
 import { unavailable } from "./systemError.js";
 import { TlsAcceptor } from "./tlsAcceptor.js";

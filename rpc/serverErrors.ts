@@ -1,6 +1,14 @@
-/** What a provider tells its callers when it is not a handler that answers. */
+/** What a provider tells its callers when it is not a handler that answers, and its owner. */
 import type { MprpcController } from "./mprpcController.js";
 import { RpcError, RpcStatus } from "./status.js";
+
+/** Where an error of the serving side happened; for logs. */
+export interface ServerErrorContext {
+  /** Address and port of the caller. */
+  readonly peer: string;
+  /** `service.method`; empty when it concerns the connection. */
+  readonly method: string;
+}
 
 export function shuttingDown(): RpcError {
   return new RpcError(RpcStatus.UNAVAILABLE, "the server is shutting down");
