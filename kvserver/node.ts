@@ -92,7 +92,7 @@ export class KvNode {
 
   private async serve({ nodeList, id, settings, log }: NodeConfig): Promise<void> {
     const me = nodeList.nodes[id]!;
-    this.provider.notifyService(new RaftService(this.kvServer.raft));
+    this.provider.notifyService(new RaftService(this.kvServer.raft, log));
     this.provider.notifyService(this.kvServer);
     this.provider.notifyService(this.health);
     this.provider.notifyService(new ReflectionService(this.provider));

@@ -326,6 +326,15 @@ export class Raft {
     return this.chunkReply(!stale, result.nextOffset);
   }
 
+  /**
+   * A snapshot in a form that this node can't install. Its sender leads all the same.
+   * @returns the term; one above the sender's deposes it.
+   */
+  snapshotRefused(term: number, from: number): number {
+    this.input((core) => core.snapshotChunk(term, from));
+    return this.core.term;
+  }
+
   // --- one turn
 
   private input(apply: (core: RaftCore) => void): void {

@@ -1,9 +1,11 @@
+import { silentLogger, type Logger } from "../config/logger.js";
 import type { raftRpcProctoc } from "../proto/index.js";
 import type { MprpcController } from "../rpc/mprpcController.js";
 import { refuse } from "../rpc/refuse.js";
 import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
 import type { AppendEntries } from "./core/types.js";
+import type { InstallSnapshot } from "./raftPeer.js";
 import type { Raft } from "./raft.js";
 import {
   fromSnapshotRequest,
@@ -19,13 +21,19 @@ type RequestVoteArgs = raftRpcProctoc.RequestVoteArgs;
 type InstallSnapshotRequest = raftRpcProctoc.InstallSnapshotRequest;
 type TimeoutNowArgs = raftRpcProctoc.TimeoutNowArgs;
 
+/** Between two lines about snapshots that can't be installed; the original sends 40 a second. */
+const complaintMs = 5_000;
+
 /** The raftRpc service of one node: checks what comes from the wire and gives it to `Raft`. */
 export class RaftService implements RpcService {
   readonly descriptor = raftService;
   private readonly raft: Raft;
+  private readonly log: Logger;
+  private complainedAt = -Infinity;
 
-  constructor(raft: Raft) {
+  constructor(raft: Raft, log: Logger = silentLogger) {
     this.raft = raft;
+    this.log = log;
   }
 
   callMethod(
@@ -72,20 +80,40 @@ export class RaftService implements RpcService {
     controller: MprpcController,
     done: Done,
   ): void {
-    if (!args.Chunked) {
-      // The original's snapshots hold nothing but "22". An answer would be taken for an
-      // installation, so there is none: the connection is reset.
-      const text = "a snapshot that is not in chunks can't be installed";
-      return refuse(controller, done, RpcStatus.UNIMPLEMENTED, text);
-    }
     const { id, clusterSize } = this.raft;
     const request = fromSnapshotRequest(args);
     const wrong = checkInstallSnapshot(request, id, clusterSize);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    if (!args.Chunked) return this.refuseWhole(request, controller, done);
     this.raft.installSnapshot(request).then(
       (reply) => done(toSnapshotResponse(reply)),
       (error: unknown) => refuse(controller, done, RpcStatus.INTERNAL, (error as Error).message),
     );
+  }
+
+  /**
+   * The original's snapshots hold "22" or nothing, and it takes every answer in its own term, an
+   * empty one too, for an installation: there is none, and the connection is reset. Only a leader
+   * that a newer term has deposed hears so.
+   */
+  private refuseWhole(request: InstallSnapshot, controller: MprpcController, done: Done): void {
+    const { term, from, lastIncludedIndex } = request;
+    const ownTerm = this.raft.snapshotRefused(term, from);
+    if (ownTerm > term) {
+      done(toSnapshotResponse({ term: ownTerm, accepted: false, nextOffset: 0 }));
+      return;
+    }
+    const text = "a snapshot that is not in chunks can't be installed";
+    this.complain({ leader: from, lastIncludedIndex }, text);
+    refuse(controller, done, RpcStatus.UNIMPLEMENTED, text);
+  }
+
+  private complain(fields: object, text: string): void {
+    const now = performance.now();
+    if (now - this.complainedAt < complaintMs) return;
+    this.complainedAt = now;
+    const outlook = "this node stays behind until one leads that still has the log";
+    this.log.error({ node: this.raft.id, ...fields }, `${text}: ${outlook}`);
   }
 
   private TimeoutNow(args: TimeoutNowArgs, done: Done): void {
