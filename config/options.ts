@@ -214,6 +214,11 @@ export interface KvOptions {
   readonly trailingEntries: number;
   /** How long a revision-1 client waits for its put before it is told ErrWrongLeader. */
   readonly consensusTimeoutMs: number;
+  /**
+   * Bytes of one reply to a revision-1 client. The original's reads 1,024; what is left over it
+   * takes for the reply to its next call.
+   */
+  readonly revision1ReplyBytesMax: number;
   /** Bytes of one key. */
   readonly keyBytesMax: number;
   /** Which encoding new log entries have; both are read. */
@@ -224,6 +229,7 @@ export const kvDefaults: KvOptions = {
   snapshotLogBytes: 64 * MiB,
   trailingEntries: 10_000,
   consensusTimeoutMs: 500,
+  revision1ReplyBytesMax: 1024,
   keyBytesMax: 64 * KiB,
   commandCodec: "compact",
 };

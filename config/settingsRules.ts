@@ -101,6 +101,7 @@ export const kvRules: Rules<KvOptions> = {
   snapshotLogBytes,
   trailingEntries: integer(0, 100_000_000),
   consensusTimeoutMs: waitMs,
+  revision1ReplyBytesMax: integer(64, 64 * MiB),
   keyBytesMax: integer(1, 4 * MiB),
   commandCodec: oneOf("compact", "boost"),
 };

@@ -21,6 +21,7 @@ import { snapshotIsDue } from "./snapshotPolicy.js";
 import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
 import { restoreState } from "./stateRestore.js";
 import { captureState } from "./stateSnapshot.js";
+import { varintBytes } from "./varint.js";
 import { WaitApplyCh } from "./waitApplyCh.js";
 
 export interface KvServerConfig {
@@ -45,6 +46,8 @@ interface PendingRead {
 const snapshotReadBytes = 256 * 1024;
 /** Of the bytes that trigger a snapshot, the part that may stay as trailing log. */
 const trailingShare = 1 / 4;
+/** A GetReply with Err "OK" and the tag of its value. */
+const okReplyBytes = 5;
 const empty = new Uint8Array(0);
 
 /**
@@ -176,9 +179,24 @@ export class KvServer implements RpcService {
   private Get(args: GetArgs, controller: MprpcController, done: Done): void {
     const wrong = checkKey(args.Key, this.options.keyBytesMax);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    const answer = controller.revision === 1 ? this.boundedByRevision1(done) : done;
     const lease = this.raft.leaseRead();
-    if (lease === null) this.readByRound(args.Key, done);
-    else this.whenApplied(lease.index, () => this.readUnderLease(lease, args.Key, done));
+    if (lease === null) this.readByRound(args.Key, answer);
+    else this.whenApplied(lease.index, () => this.readUnderLease(lease, args.Key, answer));
+  }
+
+  /**
+   * A reply that the original's clerk can't take whole would show it wrong values from then on. It
+   * repeats the call for ever, without a pause, whatever it is told instead: so it is told late.
+   */
+  private boundedByRevision1(done: Done): Done {
+    return (response) => {
+      const { Value } = response as { readonly Value?: Uint8Array };
+      const bytes = okReplyBytes + varintBytes(Value?.length ?? 0) + (Value?.length ?? 0);
+      if (bytes <= this.options.revision1ReplyBytesMax) return done(response);
+      const tooLarge = { Err: errBytes(Err.valueTooLarge), Value: empty, LeaderHint: 0 };
+      this.legacyWaits.once(done, () => done(tooLarge));
+    };
   }
 
   private readByRound(key: Uint8Array, done: Done): void {

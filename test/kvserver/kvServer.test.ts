@@ -67,9 +67,9 @@ function putAppend(args: PutAppendArgs, revision: 1 | 2 = 2): Promise<Outcome> {
   return call(kvServerRpcMethods.PutAppend, request, revision);
 }
 
-function get(key: string): Promise<Outcome> {
+function get(key: string, revision: 1 | 2 = 2): Promise<Outcome> {
   const request = { Key: Buffer.from(key), ClientId: new Uint8Array(0), RequestId: 0 };
-  return call(kvServerRpcMethods.Get, request);
+  return call(kvServerRpcMethods.Get, request, revision);
 }
 
 function text(bytes: unknown): string {
@@ -266,6 +266,30 @@ describe("a revision-1 client whose put finds no majority", () => {
       RequestId: 1,
     });
     expect(controller.error()).toMatchObject({ code: "UNAVAILABLE" });
+  });
+});
+
+describe("a revision-1 client that gets a long value", () => {
+  // What does not fit into its one recv it would take for the reply to its next call.
+  it.each([
+    [1_017, "OK"],
+    [1_018, "ErrValueTooLarge"],
+    [100_000, "ErrValueTooLarge"],
+  ])("of %i bytes hears %s", async (length, expected) => {
+    await start({ consensusTimeoutMs: 50 });
+    await leads();
+    const Key = Buffer.from("k");
+    await putAppend({ Key, Value: Buffer.alloc(length, "v"), ClientId: alice, RequestId: 1 });
+    expect(await err(get("k", 1))).toBe(expected);
+    expect(await err(get("k"))).toBe("OK");
+  });
+
+  it("gets it where its list says that its buffer is larger", async () => {
+    await start({ revision1ReplyBytesMax: 2_000 });
+    await leads();
+    const Key = Buffer.from("k");
+    await putAppend({ Key, Value: Buffer.alloc(1_500, "v"), ClientId: alice, RequestId: 1 });
+    expect((await get("k", 1)).response["Value"]).toHaveLength(1_500);
   });
 });
 
