@@ -81,15 +81,15 @@ describe("our Clerk on a C++ cluster", () => {
     const clerk = newClerk();
     const leader = await leaderOf(peers);
     let written = 0;
-    let stop = false;
+    const stopping = new AbortController();
     const load = (async () => {
-      for (; !stop; written++) await clerk.put(`key ${written}`, `${written}`);
+      for (; !stopping.signal.aborted; written++) await clerk.put(`key ${written}`, `${written}`);
     })();
     await eventually("writes", async () => written >= 20);
     await leader.kill();
     const before = written;
     await eventually("writes after the failover", async () => written >= before + 20);
-    stop = true;
+    stopping.abort();
     await load;
     const keys = Array.from({ length: written }, (_, i) => `key ${i}`);
     const values = await Promise.all(keys.map((key) => clerk.getString(key)));

@@ -115,9 +115,12 @@ async function outcomeOf(peer: PeerNode, ask: Ask, vector: FollowerVector): Prom
     const bytes = vector.responseHex === null ? Infinity : vector.responseHex.length / 2;
     return (await ask([request], bytes)).toString("hex");
   }
-  // Some do it only when they come again.
-  for (let times = 0; times < 3 && peer.running; times++) await ask([request], 1);
-  return peer.end === null ? "still runs" : `ended: ${peer.end.rule}`;
+  // Some do it only when they come again, and when the snapshot that they meet has been made.
+  const end = await eventually("the peer's end", async () => {
+    if (peer.running) await ask([request], 1);
+    return peer.end ?? undefined;
+  });
+  return `ended: ${end.rule}`;
 }
 
 describe("the peer as a follower", () => {
@@ -135,6 +138,11 @@ describe("the peer as a follower", () => {
           what,
           expect.stringMatching(expected),
         ]);
+        const committed = /^entry (\d+) alone, committed at once$/.exec(what)?.[1];
+        if (committed === undefined) continue;
+        // It applies later, and takes no snapshot of the last of several that it applies together.
+        const index = Number(committed);
+        await eventually("its snapshot", async () => peer.snapshotIndex === index);
       }
     },
   );

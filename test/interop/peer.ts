@@ -81,9 +81,14 @@ export class PeerNode extends PeerProcess {
 
   /** Its last role, and whether it is past its start. */
   get role(): "starting" | "follower" | "candidate" | "leader" {
-    const last = this.output.trimEnd().split("\n").at(-1)!.split(" ")[0];
-    if (last === "candidate" || last === "leader" || last === "follower") return last;
-    return last === "ready" ? "follower" : "starting";
+    const last = this.output.match(/^(?:candidate|leader|follower|ready)\b/gm)?.at(-1);
+    if (last === "candidate" || last === "leader") return last;
+    return last === undefined ? "starting" : "follower";
+  }
+
+  /** Index of its newest snapshot. */
+  get snapshotIndex(): number {
+    return Number(this.output.match(/(?<=^snapshot )\d+/gm)?.at(-1) ?? 0);
   }
 
   async ready(): Promise<void> {

@@ -52,6 +52,7 @@ void Raft::snapshot(int index, const std::string& state) {
   // It reads the file up to the first blank, and a second time nothing.
   snapshotFile_ = state.substr(0, state.find(' '));
   stateBytes_ = 0;
+  announce("snapshot " + std::to_string(index));
 }
 
 void Raft::needInit(const char* method) const {
