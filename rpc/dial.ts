@@ -18,6 +18,8 @@ export class Dialer {
   readonly #timeoutMs: number;
   readonly #tls: ClientTlsOptions | undefined;
   readonly #context: MadeOfCredentials<SecureContext>;
+  /** What is wrong with the credentials of now while older ones are in use; empty: nothing. */
+  #stale = "";
 
   constructor(host: string, port: number, timeoutMs: number, tls: ClientTlsOptions | undefined) {
     this.#host = host;
@@ -76,10 +78,12 @@ export class Dialer {
 
   /** New credentials that are no good leave the old ones in use. */
   #currentContext(): SecureContext {
+    this.#stale = "";
     try {
       return this.#context.refresh();
     } catch (error) {
       if (this.#context.current === null) throw error;
+      this.#stale = ` (new credentials are not in use: ${error instanceof Error ? error.message : String(error)})`;
       return this.#context.current;
     }
   }
@@ -89,8 +93,10 @@ export class Dialer {
     if (this.#tls === undefined || !reached || failure === null) {
       return unavailable(`connecting to ${address}`, failure ?? "closed");
     }
-    const hint = maybePlain(failure) ? " (does the server speak TLS?)" : "";
-    const text = new Error(`${tlsErrorText(failure)}${hint}`, { cause: failure });
+    const hint = maybePlain(failure)
+      ? " (does the server speak TLS, or want another certificate?)"
+      : "";
+    const text = new Error(`${tlsErrorText(failure)}${hint}${this.#stale}`, { cause: failure });
     return unavailable(`TLS handshake with ${address}`, text);
   }
 }

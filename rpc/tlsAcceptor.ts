@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
 import { createServer, type Server, type TLSSocket } from "node:tls";
 import { isSystemError } from "./systemError.js";
 import { tlsErrorText } from "./tlsError.js";
@@ -76,7 +76,7 @@ export class TlsAcceptor {
 
   #makeServer(options: ServerTlsOptions, credentials: TlsCredentials, timeoutMs: number): Server {
     const { requestCert = false, rejectUnauthorized = true } = options;
-    if (credentials.cert === undefined || credentials.key === undefined) {
+    if (credentials.cert === undefined) {
       throw new Error("the TLS credentials of a provider need cert and key");
     }
     // With Node's own list of authorities whoever owns a web site could come in.
@@ -102,18 +102,36 @@ export class TlsAcceptor {
   }
 
   #onFailed(error: Error, socket: TLSSocket): void {
-    const peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
+    const peer = peerOf(socket);
+    const reason = reasonOf(error, socket);
     // After a timeout Node leaves it open.
     socket.destroy();
-    // Peers come and go; only what one did wrong is worth a word.
-    if (isSystemError(error) || Reflect.get(error, "code") === "ECONNRESET") return;
-    const text = `the TLS handshake failed: ${tlsErrorText(error)}`;
-    this.#owner.onError(new Error(text, { cause: error }), peer);
+    if (reason === null) return;
+    this.#owner.onError(new Error(`the TLS handshake failed: ${reason}`, { cause: error }), peer);
   }
 
   #forget(ends: string, socket: Socket): void {
     if (this.#handshakes.get(ends) === socket) this.#handshakes.delete(ends);
   }
+}
+
+/** What the caller did wrong; null when it has only gone. */
+function reasonOf(error: Error, socket: TLSSocket): string | null {
+  // Node hangs up on a certificate that it does not accept, and calls that a reset.
+  const refusal: unknown = socket.authorizationError;
+  if (typeof refusal === "string") return `the caller's certificate is refused: ${refusal}`;
+  if (isSystemError(error) || Reflect.get(error, "code") === "ECONNRESET") return null;
+  return tlsErrorText(error);
+}
+
+/** Address and port of the caller, as far as they are known. */
+function peerOf(socket: TLSSocket): string {
+  // A TLS socket that is closed has forgotten them; the one below it, which only Node's own name
+  // leads to, has not.
+  const below: unknown = Reflect.get(socket, "_parent");
+  const { remoteAddress, remotePort } =
+    socket.remoteAddress === undefined && below instanceof Socket ? below : socket;
+  return `${remoteAddress ?? "?"}:${remotePort ?? 0}`;
 }
 
 /** Both ends of a connection, which no two of the same time share; null when it is gone already. */

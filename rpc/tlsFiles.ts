@@ -12,6 +12,8 @@ export interface TlsCredentials {
 
 /** Where credentials come from when they may change. */
 export interface TlsSource {
+  /** Where they come from, for error texts. */
+  readonly paths?: TlsFilePaths;
   /**
    * The credentials of now: the same object for as long as nothing has changed. It is asked before
    * every handshake, and so must be quick.
@@ -32,18 +34,18 @@ export interface TlsFilePaths {
  * may not match, and the side that uses them then goes on with what it had.
  */
 export class TlsFiles implements TlsSource {
-  readonly #paths: TlsFilePaths;
+  readonly paths: TlsFilePaths;
   #credentials: TlsCredentials = {};
   /** What the system said of the files when they were read; empty before that. */
   #version = "";
 
   constructor(paths: TlsFilePaths) {
-    this.#paths = paths;
+    this.paths = paths;
   }
 
   /** @throws Error when a file can't be read or is larger than any certificate. */
   load(): TlsCredentials {
-    const { cert, key, ca } = this.#paths;
+    const { cert, key, ca } = this.paths;
     const version = [cert, key, ca].map(versionOf).join(" ");
     if (version === this.#version) return this.#credentials;
     this.#credentials = { cert: read(cert), key: read(key), ca: read(ca) };
@@ -54,7 +56,10 @@ export class TlsFiles implements TlsSource {
 
 function versionOf(path: string | undefined): string {
   if (path === undefined) return "-";
-  const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+  const found = statSync(path, { bigint: true });
+  // Said here because the error of reading one does not say which it was.
+  if (found.isDirectory()) throw new Error(`${path} is a directory`);
+  const { ino, size, mtimeNs, ctimeNs } = found;
   if (size > rpcLimits.tlsFileBytesMax) {
     throw new RangeError(`${path} is larger than ${rpcLimits.tlsFileBytesMax} bytes`);
   }

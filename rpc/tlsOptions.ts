@@ -1,4 +1,5 @@
 import type { SecureVersion } from "node:tls";
+import { checkCredentials } from "./tlsCheck.js";
 import type { TlsCredentials, TlsSource } from "./tlsFiles.js";
 
 interface TlsOptions {
@@ -38,6 +39,8 @@ export class MadeOfCredentials<T> {
   readonly #make: (credentials: TlsCredentials) => T;
   #credentials: TlsCredentials | null = null;
   #made: T | null = null;
+  /** What is wrong with `#credentials`, so that it need not be found again at every connection. */
+  #problem: unknown = null;
 
   constructor(credentials: TlsCredentials | TlsSource, make: (credentials: TlsCredentials) => T) {
     this.#source = "load" in credentials ? credentials : { load: () => credentials };
@@ -52,10 +55,19 @@ export class MadeOfCredentials<T> {
   /** @throws Error when the credentials of now are no good; what is in use then stays so. */
   refresh(): T {
     const credentials = this.#source.load();
-    if (this.#made === null || credentials !== this.#credentials) {
+    if (credentials !== this.#credentials) this.#take(credentials);
+    if (this.#problem !== null) throw this.#problem;
+    return this.#made!;
+  }
+
+  #take(credentials: TlsCredentials): void {
+    this.#credentials = credentials;
+    this.#problem = null;
+    try {
+      checkCredentials(credentials, this.#source.paths);
       this.#made = this.#make(credentials);
-      this.#credentials = credentials;
+    } catch (error) {
+      this.#problem = error;
     }
-    return this.#made;
   }
 }

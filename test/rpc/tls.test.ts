@@ -135,8 +135,13 @@ describe.runIf(noOpenssl === "")("TLS", () => {
 
   test("credentials that can't serve are refused when the provider is made", async () => {
     const { cert, key } = pki.server;
-    await expectRefused({ credentials: { cert } }, /need cert and key/);
-    await expectRefused({ credentials: { cert, key: pki.alice.key } }, /mismatch/);
+    await expectRefused({ credentials: {} }, /need cert and key/);
+    await expectRefused({ credentials: { cert } }, /credentials.cert .*without credentials.key/);
+    await expectRefused({ credentials: { key } }, /credentials.key .*without credentials.cert/);
+    await expectRefused(
+      { credentials: { cert, key: pki.alice.key } },
+      /credentials.key is not the key of credentials.cert/,
+    );
     await expectRefused({ credentials: { cert, key }, requestCert: true }, /credentials.ca/);
     await expectRefused({ credentials: new TlsFiles({ cert: "/nonexistent", key: "" }) }, /ENOENT/);
   });
