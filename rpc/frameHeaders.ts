@@ -128,7 +128,7 @@ export class RequestHeader implements FrameHeader {
     } else {
       const entry = readMetadataEntry(this.bytes, start, next);
       if (entry === null) return -1;
-      this.metadata = [...this.metadata, entry];
+      this.metadata = withOne(this.metadata, entry);
     }
     return next;
   }
@@ -201,11 +201,21 @@ export class ReplyHeader implements FrameHeader {
     }
     const entry = readMetadataEntry(bytes, start, next);
     if (entry === null) return -1;
-    if (tag === 0x2a) this.metadata = [...this.metadata, entry];
+    if (tag === 0x2a) this.metadata = withOne(this.metadata, entry);
     // The same layout under other names: a string and bytes.
-    else this.details = [...this.details, { type: entry.key, value: entry.value }];
+    else this.details = withOne(this.details, { type: entry.key, value: entry.value });
     return next;
   }
+}
+
+/**
+ * `list` and `entry`. Only the empty list is another's too; any other has been made here, and grows
+ * in place: a header may hold thousands of entries, and copying them for each would take a second.
+ */
+function withOne<T>(list: readonly T[], entry: T): readonly T[] {
+  if (list.length === 0) return [entry];
+  (list as T[]).push(entry);
+  return list;
 }
 
 /** The value is a copy: metadata and details may be kept. */

@@ -205,8 +205,9 @@ export interface Outcome {
 }
 
 /**
- * Appends a reply that holds no message: how a call failed, or how a stream ended. Metadata that
- * would pass the limit of a header is left out, and then details that would.
+ * Appends a reply that holds no message: how a call failed, or how a stream ended. Of a failure,
+ * details that would pass the limit of a header are left out, and so is metadata.
+ * @throws RpcError when the metadata of a success would; nothing is then appended.
  */
 export function writeStatus(
   writer: ByteWriter,
@@ -220,7 +221,9 @@ export function writeStatus(
   let size = fieldSize(callId) + fieldSize(status) + textSize + fieldSize(flags);
   const details = ifFits(encodeDetails(outcome.details ?? noDetails), size, limits);
   size += details.length;
-  const metadata = ifFits(encodeEntries(0x2a, outcome.metadata ?? noMetadata), size, limits);
+  const entries = encodeEntries(0x2a, outcome.metadata ?? noMetadata);
+  if (status === RpcStatus.OK) checkSizes("reply", size + entries.length, 0, limits);
+  const metadata = ifFits(entries, size, limits);
   writer.byte(replyMark).uint32(size + metadata.length);
   writer.field(0x08, callId);
   writer.field(0x10, status);

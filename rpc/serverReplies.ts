@@ -24,12 +24,16 @@ export class ServerReplies {
 
   /** Answers a call of revision 2 as its handler wants it. `alone`: no other is running. */
   answer(call: ServerCall, response: unknown, alone: boolean): void {
-    const { controller, callId } = call;
-    if (controller.failed() || call.stream !== null) {
+    const { controller, callId, stream } = call;
+    if (controller.failed()) {
       this.writeStatus(call);
       return;
     }
     try {
+      if (stream !== null) {
+        this.writeStatus(call);
+        return;
+      }
       const writer = this.#connection.open(alone);
       const { framer } = call.offered;
       framer.write(writer, callId, controller.replyMetadata, response, this.#limits);

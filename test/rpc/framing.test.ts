@@ -384,6 +384,23 @@ describe("requests", () => {
   });
 });
 
+test("headers full of empty entries are read in a time that grows with their size alone", () => {
+  const header = new RequestHeader();
+  const reply = new ReplyHeader();
+  const [sent, answered, detailed] = [0x32, 0x2a, 0x3a].map((tag) =>
+    Buffer.alloc(1 << 14, Buffer.from([tag, 0])),
+  ) as [Buffer, Buffer, Buffer];
+  // Copying the list for each entry this would take minutes, and the test's time with it.
+  for (let round = 0; round < 200; round++) {
+    expect(header.decode(sent, 0, sent.length)).toBe(true);
+    expect(reply.decode(answered, 0, answered.length)).toBe(true);
+    expect(reply.decode(detailed, 0, detailed.length)).toBe(true);
+  }
+  expect(header.metadata).toHaveLength(1 << 13);
+  expect(reply.metadata).toHaveLength(0);
+  expect(reply.details).toHaveLength(1 << 13);
+});
+
 describe("replies of revision 2", () => {
   test("written by hand they are what protobuf writes", () => {
     fc.assert(
