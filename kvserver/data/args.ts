@@ -55,10 +55,10 @@ it. Nothing in the directory is changed; the node can't start meanwhile.
       every checksum of every file, and whether they fit together
   export DIR FILE [--through-log] [--force]
       a backup: the keys and values of the newest snapshot, which is what was
-      committed up to there. --through-log: with every entry of the log after it.
-      That is newer, but the last of them may never have been committed; take
-      the node whose log ends last (list tells) of a majority that all stand
-      still. --force: replace FILE
+      committed up to there. --through-log: with every entry of the log after
+      it. That is newer, but the last of them may never have been committed;
+      take the node whose log ends last, by term and then by index (list tells),
+      of a majority that all stand still. --force: replace FILE
   import FILE -f NODES [-i N] [--data-dir DIR]
       begins a new cluster with what is in a backup: makes the data directory of
       node N of the node list, or of every node. All nodes must be made from the

@@ -10,6 +10,8 @@ import type { DataWorld } from "./world.js";
 
 interface Verdict {
   readonly good: boolean;
+  /** Whether a node would start from it. */
+  readonly startable: boolean;
   readonly damages: readonly Damage[];
   /** Entries that are whole, and in them commands that no version known here wrote. */
   readonly entries: number;
@@ -35,6 +37,7 @@ async function judge(directory: string, world: DataWorld): Promise<Verdict> {
   const entries = logs.flatMap((log) => log.entries);
   return {
     good: damages.length === 0,
+    startable: start !== null,
     damages,
     entries: entries.length,
     unreadableCommands: entries.filter(({ command }) => !isReadable(command)).length,
