@@ -58,6 +58,8 @@ const empty = new Uint8Array(0);
  */
 export class KvServer implements RpcService {
   readonly descriptor = kvServerRpcDescriptor;
+  /** What Get answers is a view of the list. */
+  readonly lendsBytes = true;
   readonly raft: Raft;
   /** Called once when the node can't go on; nothing is answered after it. */
   onFailure: (error: Error) => void = () => {};

@@ -1,3 +1,4 @@
+import { ByteWriter } from "./byteWriter.js";
 import {
   chainInterceptors,
   messageOf,
@@ -9,6 +10,7 @@ import {
 } from "./interceptor.js";
 import type { MprpcController } from "./mprpcController.js";
 import type { MethodDescriptor, RpcService, ServiceDescriptor } from "./service.js";
+import { RpcStatus } from "./status.js";
 
 /** The service behind `interceptors`, the first of which sees a call first. */
 export function interceptService(
@@ -62,6 +64,7 @@ function runHandler(
   return new Promise((resolve, reject) => {
     try {
       service.callMethod(method, controller, request, (message) => {
+        if (service.lendsBytes === true) message = ownCopy(method, controller, message);
         if (controller.failed()) reject(controller.error());
         else resolve({ kind: "unary", message });
       });
@@ -70,6 +73,19 @@ function runHandler(
       reject(controller.error());
     }
   });
+}
+
+/** A reply that stays as it is when what it has views of changes. */
+function ownCopy(method: MethodDescriptor, controller: MprpcController, message: unknown): unknown {
+  if (controller.failed()) return null;
+  try {
+    const writer = new ByteWriter();
+    method.response.encode(message, writer);
+    return method.response.decode(writer.finish());
+  } catch (error) {
+    controller.setFailed("the reply can't be encoded", RpcStatus.INTERNAL, error);
+    return null;
+  }
 }
 
 async function startStream(

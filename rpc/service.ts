@@ -61,10 +61,13 @@ export interface ServiceDescriptor {
 export interface RpcService {
   readonly descriptor: ServiceDescriptor;
   /**
+   * True: a response of `callMethod` may hold views of what changes after `done` has returned. It is
+   * encoded before that; behind interceptors, which see it later, a copy takes its place.
+   */
+  readonly lendsBytes?: boolean;
+  /**
    * Runs one call. `done` must be called exactly once, now or later; when
    * `controller.failed()` holds by then, the caller gets that status and `response` is ignored.
-   * The response is encoded before `done` returns, so it may hold views of what changes later;
-   * behind interceptors it is encoded later, and may not.
    * A thrown RpcError reaches the caller with its status and text, anything else as INTERNAL.
    */
   callMethod(

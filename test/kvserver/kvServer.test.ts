@@ -7,8 +7,9 @@ import { KvServer } from "../../kvserver/kvServer.js";
 import { kvServerRpcMethods, type raftKVRpcProctoc } from "../../proto/index.js";
 import { WalPersister } from "../../raft/persister/walPersister.js";
 import type { RaftPeer } from "../../raft/raftPeer.js";
+import { interceptService } from "../../rpc/interceptService.js";
 import { MprpcController } from "../../rpc/mprpcController.js";
-import type { MethodDescriptor } from "../../rpc/service.js";
+import type { MethodDescriptor, RpcService } from "../../rpc/service.js";
 import { eventually } from "../eventually.js";
 
 /** One KvServer on a real data directory, called without a network. */
@@ -48,11 +49,16 @@ interface Outcome {
   readonly response: Record<string, unknown>;
 }
 
-function call(method: MethodDescriptor, request: unknown, revision: 1 | 2 = 2): Promise<Outcome> {
+function call(
+  method: MethodDescriptor,
+  request: unknown,
+  revision: 1 | 2 = 2,
+  service: RpcService = server,
+): Promise<Outcome> {
   const controller = new MprpcController();
   controller.origin = { revision, peer: "test" };
   return new Promise((resolve) =>
-    server.callMethod(method, controller, request, (response) =>
+    service.callMethod(method, controller, request, (response) =>
       resolve({ controller, response: (response ?? {}) as Record<string, unknown> }),
     ),
   );
@@ -67,9 +73,13 @@ function putAppend(args: PutAppendArgs, revision: 1 | 2 = 2): Promise<Outcome> {
   return call(kvServerRpcMethods.PutAppend, request, revision);
 }
 
-function get(key: string, revision: 1 | 2 = 2): Promise<Outcome> {
+function putLetters(letter: string): Promise<Outcome> {
+  return putAppend({ Key: Buffer.from("x"), Value: Buffer.alloc(64, letter) });
+}
+
+function get(key: string, revision: 1 | 2 = 2, service: RpcService = server): Promise<Outcome> {
   const request = { Key: Buffer.from(key), ClientId: new Uint8Array(0), RequestId: 0 };
-  return call(kvServerRpcMethods.Get, request, revision);
+  return call(kvServerRpcMethods.Get, request, revision, service);
 }
 
 function text(bytes: unknown): string {
@@ -101,6 +111,20 @@ describe("KvServer", () => {
     const outcome = await get("x");
     expect(text(outcome.response["Err"])).toBe("OK");
     expect(text(outcome.response["Value"])).toBe("12");
+  });
+
+  it("answers with the value as it was read, though interceptors keep the reply for long", async () => {
+    await start();
+    await leads();
+    await putLetters("a");
+    const slowed = interceptService(server, [
+      (next) => async (one) => {
+        const reply = await next(one);
+        for (const letter of "bcdefghi") await putLetters(letter);
+        return reply;
+      },
+    ]);
+    expect(text((await get("x", 2, slowed)).response["Value"])).toBe("a".repeat(64));
   });
 
   it("tells an empty value from a missing key", async () => {

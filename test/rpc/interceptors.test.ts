@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import {
   callServerStream,
+  callUnary,
   interceptChannel,
   MprpcController,
   RpcError,
@@ -288,6 +289,28 @@ describe("interceptors of a provider", () => {
     stream.cancel();
     await until(() => notes.includes("a ends"), "the interceptor was closed");
     expect(notes).toEqual(["a Watch", "a passes", "handler ends", "a ends"]);
+  });
+
+  test("keep what a service lent, though it changes before they are done with it", async () => {
+    const lent = Buffer.from("as it was");
+    const { feed, provider, port } = await startFeed({ interceptors: [noting("a", [])] });
+    const name = "Lender";
+    const answers: unknown[] = [{ Value: lent }, { Value: "no bytes" }];
+    provider.notifyService({
+      descriptor: { ...feed.descriptor, name },
+      lendsBytes: true,
+      callMethod: (_method, _controller, _request, done) => {
+        done(answers.shift());
+        lent.fill("x");
+      },
+    });
+    const channel = openChannel(port);
+    const method = { ...getMethod, serviceName: name };
+    expect(text((await callUnary(channel, method, {})).Value)).toBe("as it was");
+    await expect(callUnary(channel, method, {})).rejects.toMatchObject({
+      code: "INTERNAL",
+      message: "the reply can't be encoded",
+    });
   });
 
   test("a service without streams still has none", async () => {
