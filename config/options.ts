@@ -260,6 +260,8 @@ export const replicated = {
   sessionDropsPerCommandMax: 64,
   /** Bytes of a client's id. */
   clientIdBytesMax: 256,
+  /** Bytes of a session's name: a client's id, and for revision 1 what tells processes apart. */
+  sessionNameBytesMax: 256 + 19,
   /** Bytes of a key that a log entry may carry; `KvOptions.keyBytesMax` is stricter. */
   keyBytesMax: 4 * MiB,
 } as const;

@@ -14,6 +14,7 @@ import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
 import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
 import { Err, errBytes } from "./err.js";
+import { LegacySessions } from "./legacySessions.js";
 import { LegacyWaits } from "./legacyWaits.js";
 import { LogClock } from "./logClock.js";
 import { encodeOp, OpCodecError, type Op } from "./opCodec.js";
@@ -72,6 +73,7 @@ export class KvServer implements RpcService {
   private readonly waitApplyCh = new WaitApplyCh<ApplyResult>();
   private readonly clock: LogClock;
   private readonly legacyWaits: LegacyWaits;
+  private readonly legacySessions: LegacySessions;
   private machine = new KvStateMachine();
   private reads: PendingRead[] = [];
   private lastApplied = 0;
@@ -94,6 +96,13 @@ export class KvServer implements RpcService {
       log: this.log,
       noop: this.noop(),
     });
+    this.legacySessions = new LegacySessions({
+      leadership: () => this.raft.getState(),
+      lastLogIndex: () => this.raft.status().lastLogIndex,
+      lastApplied: () => this.lastApplied,
+      incarnationsAt: (clientId, id) => this.machine.sessions.incarnationsAt(clientId, id),
+      finished: (name) => this.closeSession(name),
+    });
     this.raft.onSoftState = (state) => this.roleChanged(state);
     this.raft.onFailure = (error) => this.onFailure(error);
   }
@@ -113,6 +122,7 @@ export class KvServer implements RpcService {
     this.applyChan.close();
     await this.applying;
     this.waitApplyCh.loseAll();
+    this.legacySessions.loseAll();
     this.legacyWaits.stop();
   }
 
@@ -142,21 +152,40 @@ export class KvServer implements RpcService {
     const wrong = checkPutAppend(args, this.options.keyBytesMax);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
     if (!this.raft.getState().isLeader) return this.answerWrongLeader(done);
-    const known = this.machine.lookupResult(args.ClientId, args.RequestId, args.FirstUnfinished);
-    if (known !== undefined) return done({ Err: errBytes(known.err), LeaderHint: 0 });
-    this.propose(
-      {
-        operation: operationOf(args.Op)!,
-        key: args.Key,
-        value: args.Value,
-        clientId: args.ClientId,
-        requestId: args.RequestId,
-        firstUnfinished: args.FirstUnfinished,
-        logTimeMs: this.clock.timeMs,
-      },
-      controller,
-      done,
-    );
+    const op: Op = {
+      operation: operationOf(args.Op)!,
+      key: args.Key,
+      value: args.Value,
+      clientId: args.ClientId,
+      requestId: args.RequestId,
+      firstUnfinished: args.FirstUnfinished,
+      logTimeMs: this.clock.timeMs,
+    };
+    if (controller.revision === 2) this.write(op, controller, done);
+    else this.putOfRevision1(op, controller, done);
+  }
+
+  /** Beside nodes of the original, sessions are as theirs: all replicas must have the same. */
+  private putOfRevision1(op: Op, controller: MprpcController, done: Done): void {
+    const answer = this.limited(controller, done);
+    if (this.options.commandCodec === "boost") return this.write(op, controller, answer);
+    this.legacySessions.assign(op, controller, (assigned) => {
+      if (assigned === null) this.answerWrongLeader(answer);
+      else this.write(assigned, controller, answer);
+    });
+  }
+
+  private write(op: Op, controller: MprpcController, done: Done): void {
+    const known = this.machine.lookupResult(op.clientId, op.requestId, op.firstUnfinished);
+    if (known === undefined) this.propose(op, controller, done);
+    else done({ Err: errBytes(known.err), LeaderHint: 0 });
+  }
+
+  /** Lost with this node's leadership: then the session stays until it has been idle for long. */
+  private closeSession(clientId: Uint8Array): void {
+    const nothing = { key: empty, value: empty, requestId: 0, firstUnfinished: 0 };
+    const op = { operation: "CloseSession", clientId, ...nothing } as const;
+    this.raft.start(encodeOp({ ...op, logTimeMs: this.clock.timeMs }, "compact"));
   }
 
   private OpenSession(args: OpenSessionArgs, controller: MprpcController, done: Done): void {
@@ -174,7 +203,7 @@ export class KvServer implements RpcService {
         logTimeMs: this.clock.timeMs,
       },
       controller,
-      done,
+      this.limited(controller, done),
     );
   }
 
@@ -238,17 +267,22 @@ export class KvServer implements RpcService {
     if (started.overloaded && !legacy)
       return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, "too many uncommitted bytes");
     if (started.index < 0) return this.answerWrongLeader(done);
-    const answer = legacy ? this.legacyWaits.once(done, () => this.answerWrongLeader(done)) : done;
     this.waitApplyCh.add(started.index, {
       term: started.term,
-      applied: ({ err }) => answer({ Err: errBytes(err), LeaderHint: 0 }),
+      applied: ({ err }) => done({ Err: errBytes(err), LeaderHint: 0 }),
       lost: () => {
         // A revision-1 client knows one word for "ask another node"; ours is told that the write
         // may still be applied.
-        if (legacy) this.answerWrongLeader(answer);
+        if (legacy) this.answerWrongLeader(done);
         else refuse(controller, done, RpcStatus.UNAVAILABLE, "leadership was lost meanwhile");
       },
     });
+  }
+
+  /** Calls of revision 1 carry no deadline, and must not be answered with silence. */
+  private limited(controller: MprpcController, done: Done): Done {
+    if (controller.revision === 2) return done;
+    return this.legacyWaits.once(done, () => this.answerWrongLeader(done));
   }
 
   /** Null, with the status set, for what the original's encoding can't hold. */
@@ -299,7 +333,10 @@ export class KvServer implements RpcService {
 
   private roleChanged(state: SoftState): void {
     if (state.role === "leader") this.clock.lead(this.machine.logTimeMs);
-    else this.waitApplyCh.loseAll();
+    else {
+      this.waitApplyCh.loseAll();
+      this.legacySessions.loseAll();
+    }
   }
 
   /** Commands at once; what follows a snapshot waits until that is installed. */
@@ -310,6 +347,7 @@ export class KvServer implements RpcService {
       else return this.installSnapshot(message).then(() => this.apply(batch, i + 1));
     }
     this.serveReads();
+    this.legacySessions.applied(this.lastApplied);
   }
 
   private applyCommand({ command, commandIndex, commandTerm }: CommandMsg): void {

@@ -1,5 +1,5 @@
 /** "Unknown": an operation of the original's encoding that nobody applies. */
-export type Operation = "Put" | "Append" | "Get" | "OpenSession" | "Unknown";
+export type Operation = "Put" | "Append" | "Get" | "OpenSession" | "CloseSession" | "Unknown";
 
 export interface Op {
   readonly operation: Operation;

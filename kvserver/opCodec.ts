@@ -34,7 +34,14 @@ export function decodeOp(command: Uint8Array): Op {
   return isBoostOp(command) ? decodeBoostOp(command) : decodeCompactOp(command);
 }
 
-const operations: readonly Operation[] = ["Unknown", "Put", "Append", "Get", "OpenSession"];
+const operations: readonly Operation[] = [
+  "Unknown",
+  "Put",
+  "Append",
+  "Get",
+  "OpenSession",
+  "CloseSession",
+];
 const noBytes = new Uint8Array(0);
 
 /** Tags of the message's fields: number * 8 + wire type. */

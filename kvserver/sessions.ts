@@ -4,6 +4,7 @@ import { Err } from "./err.js";
 import { copyBytes } from "./freshBytes.js";
 import { HashIndex } from "./hashIndex.js";
 import { IdWindow } from "./idWindow.js";
+import { clientIdBytesOf, IncarnationIndex } from "./incarnations.js";
 import { SessionTable } from "./sessionTable.js";
 
 /** The bounds of `replicated` that sessions keep to. */
@@ -13,6 +14,7 @@ export interface SessionLimits {
   readonly sessionWindowMax: number;
   readonly sessionDropsPerCommandMax: number;
   readonly clientIdBytesMax: number;
+  readonly sessionNameBytesMax: number;
 }
 
 /** One session, as a snapshot holds it. */
@@ -51,6 +53,7 @@ export class Sessions {
   private readonly table = new SessionTable();
   private readonly index = new HashIndex();
   private readonly hasher = new ByteHash();
+  private readonly incarnations = new IncarnationIndex();
   private clockMs = 0;
   /** Captures taken so far. A window of an older epoch may be in one and is copied on change. */
   private epoch = 0;
@@ -98,6 +101,24 @@ export class Sessions {
     return Err.ok;
   }
 
+  /** Ends a session, if it is there. */
+  close(clientId: Uint8Array): Err {
+    const slot = this.find(clientId);
+    if (slot !== 0) this.drop(slot);
+    return Err.ok;
+  }
+
+  /** Names of the incarnations of a revision-1 client whose last request is `id`. */
+  incarnationsAt(clientId: Uint8Array, id: number): Uint8Array[] {
+    const names = [];
+    for (const slot of this.incarnations.candidates(clientId, id)) {
+      const name = this.table.clientId(slot);
+      const isMeant = equalBytes(name.subarray(0, clientIdBytesOf(name)), clientId);
+      if (isMeant && this.table.appliedThrough(slot) === id) names.push(name);
+    }
+    return names;
+  }
+
   /**
    * A request is to be applied: null when it must be, for the first time; otherwise its result, and
    * nothing is to be done.
@@ -105,7 +126,7 @@ export class Sessions {
   admit(clientId: Uint8Array, requestId: number, firstUnfinished: number): Err | null {
     this.admittedSlot = 0;
     if (clientId.length === 0 && firstUnfinished === 0) return null;
-    if (clientId.length > this.limits.clientIdBytesMax) return Err.sessionExpired;
+    if (clientId.length > this.limits.sessionNameBytesMax) return Err.sessionExpired;
     const slot = this.find(clientId);
     if (slot !== 0 && this.table.isOpened(slot)) {
       return this.admitOpened(slot, requestId, firstUnfinished);
@@ -184,8 +205,11 @@ export class Sessions {
       session = this.create(clientId, false, 0, id);
     } else {
       this.table.touch(session, this.clockMs);
-      if (id <= this.table.appliedThrough(session)) return this.resultOf(session, id);
+      const through = this.table.appliedThrough(session);
+      if (id <= through) return this.resultOf(session, id);
       this.table.setAppliedThrough(session, id);
+      this.incarnations.remove(clientId, through, session);
+      this.incarnations.add(clientId, id, session);
       this.table.setTooLarge(session, null);
     }
     this.admittedSlot = session;
@@ -251,12 +275,16 @@ export class Sessions {
     this.table.setAppliedThrough(slot, appliedThrough);
     this.table.touch(slot, this.clockMs);
     this.index.add(this.hasher.hash(clientId), slot);
+    if (!opened) this.incarnations.add(clientId, appliedThrough, slot);
     return slot;
   }
 
   private drop(slot: number): void {
-    this.index.remove(this.hasher.hash(this.table.clientId(slot)), slot);
-    this.table.destroy(slot);
+    const { table } = this;
+    const clientId = table.clientId(slot);
+    this.index.remove(this.hasher.hash(clientId), slot);
+    if (!table.isOpened(slot)) this.incarnations.remove(clientId, table.appliedThrough(slot), slot);
+    table.destroy(slot);
   }
 }
 

@@ -76,7 +76,7 @@ export function encodeSession(session: SessionRecord): Uint8Array {
 export function sessionBodyBytes(head: Uint8Array): number {
   const view = viewOf(head);
   const idBytes = view.getUint16(0, true);
-  check(idBytes > 0 && idBytes <= replicated.clientIdBytesMax, "a client id's length");
+  check(idBytes > 0 && idBytes <= replicated.sessionNameBytesMax, "a client id's length");
   const ids = view.getUint16(28, true) + view.getUint16(30, true);
   check(ids <= 2 * replicated.sessionWindowMax, "a session's count of requests");
   return idBytes + 2 * ids;

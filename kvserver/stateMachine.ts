@@ -80,6 +80,7 @@ export class KvStateMachine {
 
   private execute(op: Op): Err {
     if (op.operation === "OpenSession") return this.sessions.open(op.clientId);
+    if (op.operation === "CloseSession") return this.sessions.close(op.clientId);
     // The original's leader puts Gets into the log; they and what nobody knows change nothing.
     if (op.operation !== "Put" && op.operation !== "Append") return Err.ok;
     const known = this.sessions.admit(op.clientId, op.requestId, op.firstUnfinished);

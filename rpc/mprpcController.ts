@@ -31,6 +31,11 @@ export interface CallOrigin {
   readonly peer: string;
   /** The caller by its certificate; undefined without TLS, or where it showed none. */
   readonly identity?: PeerIdentity | undefined;
+  /**
+   * Called once when the connection has ended, by a connection of revision 1; for one handler to
+   * set. `finished`: the caller closed it in good order, with everything answered.
+   */
+  onEnded?: ((finished: boolean) => void) | undefined;
 }
 
 /** Whoever runs the call that a controller belongs to, and can end it early. */

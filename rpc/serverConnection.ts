@@ -57,6 +57,8 @@ export class ServerConnection
   #heard = false;
   #pauses = 0;
   #ending = false;
+  /** A caller of revision 1 closed it when nothing that it had asked was unanswered. */
+  #finished = false;
   #lingerTimer: NodeJS.Timeout | null = null;
 
   constructor(socket: Socket, owner: ServerConnectionOwner) {
@@ -145,6 +147,7 @@ export class ServerConnection
       this.#connection.destroy(null);
       return;
     }
+    this.#finished = this.#dispatch.quiet && this.#connection.outputBytes === 0;
     this.#watch.ended();
     this.end();
   }
@@ -161,7 +164,7 @@ export class ServerConnection
     if (error !== null && !isSystemError(error)) {
       this.#owner.onError(error, { peer: this.#peer, method: "" });
     }
-    this.#dispatch.abandonAll();
+    this.#dispatch.abandonAll(this.#finished && error === null);
     this.#owner.onConnectionClosed(this);
   }
 

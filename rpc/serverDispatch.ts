@@ -146,8 +146,11 @@ export class ServerDispatch implements ServerCallOwner {
     this.#endEarly(call);
   }
 
-  /** The caller is gone: what runs is canceled, and what waits is let go. */
-  abandonAll(): void {
+  /**
+   * The caller is gone: what runs is canceled, and what waits is let go. `finished`: it went in good
+   * order, with everything answered.
+   */
+  abandonAll(finished: boolean): void {
     this.#deadlines.clear();
     this.#calls.forEach((call) => {
       // Those of whose end the caller knows have been canceled; of one-way calls it never wanted to.
@@ -156,6 +159,7 @@ export class ServerDispatch implements ServerCallOwner {
       this.#cancel(call);
     });
     if (this.#parked !== null) this.#startParked();
+    this.#origins[1].onEnded?.(finished);
   }
 
   /** The handler is done. The call counts as in flight until here, whenever its caller left. */

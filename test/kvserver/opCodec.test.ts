@@ -6,7 +6,7 @@ import { decodeOp, encodeOp, OpCodecError, type Op } from "../../kvserver/opCode
 
 const proto = join(import.meta.dirname, "../../proto/kvServerRPC.proto");
 const reference = (await protobuf.load(proto)).lookupType("raftKVRpcProctoc.Op");
-const numbers = { Unknown: 0, Put: 1, Append: 2, Get: 3, OpenSession: 4 };
+const numbers = { Unknown: 0, Put: 1, Append: 2, Get: 3, OpenSession: 4, CloseSession: 5 };
 
 const someBytes = fc.uint8Array({ maxLength: 300 });
 const safeInteger = fc.oneof(

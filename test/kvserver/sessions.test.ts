@@ -1,6 +1,7 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { Err } from "../../kvserver/err.js";
+import { incarnationSuffixBytes } from "../../kvserver/incarnations.js";
 import { Sessions, type SessionLimits, type SessionRecord } from "../../kvserver/sessions.js";
 
 const limits: SessionLimits = {
@@ -9,6 +10,7 @@ const limits: SessionLimits = {
   sessionWindowMax: 8,
   sessionDropsPerCommandMax: 2,
   clientIdBytesMax: 4,
+  sessionNameBytesMax: 4 + incarnationSuffixBytes,
 };
 
 const client = (name: string): Uint8Array => new TextEncoder().encode(name);
