@@ -92,6 +92,8 @@ function toStatus(reply: raftKVRpcProctoc.StatusReply): ServerStatus {
     SnapshotIndex: reply.SnapshotIndex,
     LogBytes: reply.LogBytes,
     LogSyncs: reply.LogSyncs,
+    DiskFreeBytes: reply.DiskFreeBytes,
+    DiskIsLow: reply.DiskIsLow,
     Keys: reply.Keys,
     Sessions: reply.Sessions,
     Version: reply.Version,

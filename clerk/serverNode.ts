@@ -44,6 +44,8 @@ export interface ServerStatus {
   readonly SnapshotIndex: number;
   readonly LogBytes: number;
   readonly LogSyncs: number;
+  readonly DiskFreeBytes: number;
+  readonly DiskIsLow: boolean;
   readonly Keys: number;
   readonly Sessions: number;
   readonly Version: string;

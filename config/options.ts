@@ -152,11 +152,18 @@ export interface StorageOptions {
   readonly segmentBytes: number;
   /** Bytes of one log record; a larger one found on disk is damage. */
   readonly recordBytesMax: number;
+  /**
+   * Bytes of the file system kept free of clients' writes: with less than this a node refuses them
+   * and hands leadership over, until a quarter more is free again. 0: never; otherwise at least two
+   * segments, which the log takes at once.
+   */
+  readonly diskReserveBytes: number;
 }
 
 export const storageDefaults: StorageOptions = {
   segmentBytes: 16 * MiB,
   recordBytesMax: 32 * MiB,
+  diskReserveBytes: 64 * MiB,
 };
 
 /** How the data directory is written; nothing that shows on disk. */
@@ -184,6 +191,8 @@ export interface StorageTuning {
    * told from a torn write when it is damaged.
    */
   readonly syncMarkMs: number;
+  /** Between two looks at how much of the disk is free; there is one before each new file, too. */
+  readonly spaceCheckMs: number;
   /** Bytes of a snapshot gathered before they are written. */
   readonly snapshotBufferBytes: number;
   /** Bytes of a snapshot written between two syncs. */
@@ -199,6 +208,7 @@ export const storageTuningDefaults: StorageTuning = {
   syncInlineMsMax: 2,
   syncRetryBatches: 500,
   syncMarkMs: 100,
+  spaceCheckMs: 1_000,
   snapshotBufferBytes: 256 * KiB,
   snapshotSyncBytes: 8 * MiB,
 };

@@ -61,4 +61,10 @@ function checkSizes(
   fits("snapshotChunkBytes", raft.snapshotChunkBytes, "requestBytesMax", rpc.requestBytesMax);
   fits("keyBytesMax", kv.keyBytesMax, "requestBytesMax", rpc.requestBytesMax);
   fits("requestBytesMax", rpc.requestBytesMax, "recordBytesMax", storage.recordBytesMax);
+  const { segmentBytes, diskReserveBytes } = storage;
+  // The next segment is made while the current one is filled: both must come from the reserve.
+  require(diskReserveBytes === 0 || diskReserveBytes >= 2 * segmentBytes, [
+    "diskReserveBytes",
+    "segmentBytes",
+  ], `diskReserveBytes (${diskReserveBytes}) must be 0 or at least twice segmentBytes (${segmentBytes})`);
 }

@@ -95,6 +95,7 @@ export const raftRules: Rules<RaftOptions> = {
 export const storageRules: Rules<StorageOptions> = {
   segmentBytes: integer(64 * KiB, 1024 * MiB),
   recordBytesMax: bytes,
+  diskReserveBytes: integer(0, 1024 * 1024 * MiB),
 };
 
 export const kvRules: Rules<KvOptions> = {

@@ -17,6 +17,7 @@ import { Err, errBytes } from "./err.js";
 import { LegacySessions } from "./legacySessions.js";
 import { LegacyWaits } from "./legacyWaits.js";
 import { LogClock } from "./logClock.js";
+import { diskStatus, noSpaceText, snapshotFits } from "./diskRoom.js";
 import { encodeOp, OpCodecError, type Op } from "./opCodec.js";
 import { snapshotIsDue } from "./snapshotPolicy.js";
 import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
@@ -79,6 +80,7 @@ export class KvServer implements RpcService {
   private lastApplied = 0;
   private bytesSinceSnapshot = 0;
   private snapshotting = false;
+  private snapshotPutOff = false;
   private applying: Promise<void> = Promise.resolve();
   private persister: Persister | null = null;
 
@@ -264,8 +266,8 @@ export class KvServer implements RpcService {
     if (command === null) return done(null);
     const started = this.raft.start(command);
     const legacy = controller.revision === 1;
-    if (started.overloaded && !legacy)
-      return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, "too many uncommitted bytes");
+    if (started.refusal !== null && !legacy)
+      return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, this.excuse(started.refusal));
     if (started.index < 0) return this.answerWrongLeader(done);
     this.waitApplyCh.add(started.index, {
       term: started.term,
@@ -283,6 +285,11 @@ export class KvServer implements RpcService {
   private limited(controller: MprpcController, done: Done): Done {
     if (controller.revision === 2) return done;
     return this.legacyWaits.once(done, () => this.answerWrongLeader(done));
+  }
+
+  private excuse(refusal: "overloaded" | "diskIsLow"): string {
+    if (refusal === "overloaded" || this.persister === null) return "too many uncommitted bytes";
+    return noSpaceText(this.raft.id, this.persister.space);
   }
 
   /** Null, with the status set, for what the original's encoding can't hold. */
@@ -309,6 +316,7 @@ export class KvServer implements RpcService {
       SnapshotIndex: raft.snapshotIndex,
       LogBytes: this.persister?.logBytes ?? 0,
       LogSyncs: this.persister?.logSyncs ?? 0,
+      ...diskStatus(this.persister?.space),
       Keys: this.machine.keyCount,
       Sessions: this.machine.sessionCount,
       Version: this.version,
@@ -371,7 +379,7 @@ export class KvServer implements RpcService {
 
   /** Captures the state as of now, and writes it out while everything goes on. */
   private takeSnapshot(): void {
-    if (this.snapshotting) return;
+    if (this.snapshotting || !this.hasRoomForSnapshot()) return;
     this.snapshotting = true;
     this.bytesSinceSnapshot = 0;
     const trailing = {
@@ -386,6 +394,16 @@ export class KvServer implements RpcService {
         capture.close();
         this.snapshotting = false;
       });
+  }
+
+  /** One that fills the disk would end the node; until there is room, the log grows instead. */
+  private hasRoomForSnapshot(): boolean {
+    const space = this.persister?.space;
+    const bytes = this.machine.data.bytes;
+    const fits = space === undefined || snapshotFits(bytes, space);
+    if (!fits && !this.snapshotPutOff) this.log.warn({ ...space, bytes }, "no room for a snapshot");
+    this.snapshotPutOff = !fits;
+    return fits;
   }
 
   private async installSnapshot(message: SnapshotMsg): Promise<void> {

@@ -24,6 +24,7 @@ import type {
   TimeoutNowReply,
 } from "./core/types.js";
 import { realEnvironment, type RaftEnvironment } from "./environment.js";
+import type { DiskSpace } from "./persister/diskReserve.js";
 import type { Persister } from "./persister/persister.js";
 import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
 import { PendingReads } from "./pendingReads.js";
@@ -44,8 +45,11 @@ export interface StartResult {
   readonly index: number;
   readonly term: number;
   readonly isLeader: boolean;
-  /** This node leads but holds too many uncommitted bytes: try again a little later. */
-  readonly overloaded: boolean;
+  /**
+   * Why this node takes no command though it leads: it holds too many uncommitted bytes, and may take
+   * one a little later; or its disk is nearly full. Null otherwise.
+   */
+  readonly refusal: "overloaded" | "diskIsLow" | null;
 }
 
 export interface RaftStatus extends SoftState {
@@ -142,6 +146,8 @@ export class Raft {
     );
     this.snapshots = new Snapshots(persister, this.options, this.environment);
     persister.onFailure = (error) => this.fail(error);
+    persister.onSpace = (space) => this.spaceChanged(space);
+    if (persister.space.isLow) this.spaceChanged(persister.space);
     applyChan.onRoom = () => this.schedule();
     peers.forEach((peer, id) => {
       if (peer !== null) peer.onDown = () => this.input((core) => core.peerDown(id));
@@ -159,12 +165,13 @@ export class Raft {
    */
   start(command: Uint8Array): StartResult {
     const { core } = this;
-    if (this.state !== "running") return refusal(0, false);
+    if (this.state !== "running") return refused(0, null);
     const result = core.propose([command]);
-    if (result.outcome === "overloaded") return refusal(core.term, true);
-    if (result.outcome !== "accepted") return refusal(core.term, false);
+    if (result.outcome === "overloaded") return refused(core.term, "overloaded");
+    if (result.outcome === "reluctant") return refused(core.term, "diskIsLow");
+    if (result.outcome !== "accepted") return refused(core.term, null);
     this.schedule();
-    return { index: result.lastIndex, term: result.term, isLeader: true, overloaded: false };
+    return { index: result.lastIndex, term: result.term, isLeader: true, refusal: null };
   }
 
   getState(): { term: number; isLeader: boolean } {
@@ -462,6 +469,15 @@ export class Raft {
     }
   }
 
+  /** What was accepted is still replicated and stored: the reserve is there for it. */
+  private spaceChanged(space: DiskSpace): void {
+    this.core.setReluctant(space.isLow);
+    const what = { node: this.me, ...space };
+    if (space.isLow) this.log.warn(what, "the disk is nearly full: no writes, no leadership");
+    else this.log.info(what, "the disk has room again");
+    this.schedule();
+  }
+
   private announce(state: SoftState): void {
     this.log.info({ node: this.me, ...state }, `node is ${state.role}`);
     this.onSoftState(state);
@@ -539,6 +555,6 @@ export class Raft {
   }
 }
 
-function refusal(term: number, overloaded: boolean): StartResult {
-  return { index: -1, term, isLeader: overloaded, overloaded };
+function refused(term: number, refusal: StartResult["refusal"]): StartResult {
+  return { index: -1, term, isLeader: refusal !== null, refusal };
 }

@@ -57,6 +57,7 @@ export const appendEntriesReplyCodec: Codec<AppendEntriesReply> = {
     // The original drops a success of a node that does not work normally: one that joins.
     if (reply.joining === undefined) writeNumber(writer, tag.varint4, appStateNormal);
     else writeNumber(writer, tag.varint5, reply.joining);
+    if (reply.reluctant === true) writer.uint32(tag.varint6).bool(true);
   },
   decode(bytes) {
     return guarded("AppendEntriesReply", () => readAppendEntriesReply(bytes));
@@ -165,6 +166,7 @@ function readAppendEntriesReply(bytes: Uint8Array): AppendEntriesReply {
   let updateNextIndex = 0;
   let appState = 0;
   let joining: number | undefined;
+  let reluctant: boolean | undefined;
   while (reader.pos < reader.len) {
     const field = reader.tag();
     if (field === tag.varint1) term = reader.int64();
@@ -172,9 +174,10 @@ function readAppendEntriesReply(bytes: Uint8Array): AppendEntriesReply {
     else if (field === tag.varint3) updateNextIndex = reader.int64();
     else if (field === tag.varint4) appState = reader.int32();
     else if (field === tag.varint5) joining = reader.int64();
+    else if (field === tag.varint6) reluctant = reader.bool() || undefined;
     else reader.skipType(field & 7);
   }
   // The original too takes a success only from a node that says it works.
   success &&= appState === appStateNormal || joining !== undefined;
-  return { type: "AppendEntriesReply", term, success, updateNextIndex, joining };
+  return { type: "AppendEntriesReply", term, success, updateNextIndex, joining, reluctant };
 }

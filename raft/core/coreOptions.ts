@@ -30,4 +30,7 @@ export interface CoreStart {
 
 export type ProposeResult =
   | { readonly outcome: "accepted"; readonly lastIndex: number; readonly term: number }
-  | { readonly outcome: "notLeader" | "overloaded" | "transferring" };
+  | { readonly outcome: "notLeader" | ProposeRefusal };
+
+/** Why a leader takes no command at the moment. */
+export type ProposeRefusal = "overloaded" | "transferring" | "reluctant";

@@ -1,4 +1,4 @@
-import type { CoreOptions } from "./coreOptions.js";
+import type { CoreOptions, ProposeRefusal } from "./coreOptions.js";
 import { leaseMs } from "./lease.js";
 import { Progress } from "./progress.js";
 import { quorumValue } from "./quorum.js";
@@ -26,6 +26,9 @@ export interface FollowerStatus {
   readonly joining: boolean;
 }
 
+/** Between two attempts of a reluctant leader to hand over, in longest election timeouts. */
+const handOverPause = 4;
+
 /** The state that a node has only while it leads, for one term. */
 export class Leader {
   readonly term: number;
@@ -44,6 +47,9 @@ export class Leader {
   private transferUntil = 0;
   /** Another node was told to campaign, and may do so at any time in this term. */
   private leaseIsForfeit = false;
+  /** When a reluctant leader may try next to hand over. */
+  private handOverAt = -Infinity;
+  private isReluctant = false;
 
   constructor(id: number, term: number, options: CoreOptions, log: RaftLog, now: number) {
     this.id = id;
@@ -64,8 +70,9 @@ export class Leader {
   }
 
   /** Appends commands as one batch, or refuses them all: see `RaftCore.propose`. */
-  propose(commands: readonly Uint8Array[]): number | "overloaded" | "transferring" {
+  propose(commands: readonly Uint8Array[]): number | ProposeRefusal {
     if (this.transferTo !== -1) return "transferring";
+    if (this.isReluctant) return "reluctant";
     const entries: Entry[] = [];
     let bytes = 0;
     for (const command of commands) {
@@ -209,15 +216,27 @@ export class Leader {
     return target.id;
   }
 
-  /** The follower that is furthest along, to hand leadership to; -1 when none answers. */
+  /**
+   * The follower to hand leadership to: the one that is furthest along, of those that are willing
+   * if there are any; -1 when none answers.
+   */
   bestSuccessor(now: number): number {
-    let best: Progress | undefined;
-    for (const follower of this.followers) {
-      if (now - follower.lastAckAt >= this.options.electionTimeoutMsMin) continue;
-      if (follower.joining !== 0) continue;
-      if (best === undefined || follower.matchIndex > best.matchIndex) best = follower;
-    }
-    return best?.id ?? -1;
+    const willing = this.willingSuccessor(now);
+    return willing === -1 ? this.furthest(now, () => true) : willing;
+  }
+
+  /** See `RaftCore.setReluctant`. */
+  setReluctant(reluctant: boolean): void {
+    this.isReluctant = reluctant;
+  }
+
+  /** Begins to hand over if this node had rather not lead and another is willing. */
+  handOver(now: number): boolean {
+    if (!this.isReluctant || this.transferTo !== -1 || now < this.handOverAt) return false;
+    const successor = this.willingSuccessor(now);
+    if (successor === -1) return false;
+    this.handOverAt = now + handOverPause * this.options.electionTimeoutMsMax;
+    return this.beginTransfer(successor, now);
   }
 
   status(): FollowerStatus[] {
@@ -229,6 +248,20 @@ export class Leader {
       lastAckAt,
       joining: joining !== 0,
     }));
+  }
+
+  private willingSuccessor(now: number): number {
+    return this.furthest(now, (follower) => follower.willing);
+  }
+
+  private furthest(now: number, suits: (follower: Progress) => boolean): number {
+    let best: Progress | undefined;
+    for (const follower of this.followers) {
+      if (now - follower.lastAckAt >= this.options.electionTimeoutMsMin) continue;
+      if (follower.joining !== 0 || !suits(follower)) continue;
+      if (best === undefined || follower.matchIndex > best.matchIndex) best = follower;
+    }
+    return best?.id ?? -1;
   }
 
   private quorumOf(own: number, valueOf: (follower: Progress) => number): number {

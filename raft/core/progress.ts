@@ -37,6 +37,8 @@ export class Progress {
    * until it learns that it must.
    */
   joining = 0;
+  /** It has said in this term that it would lead. */
+  willing = false;
   /** A joining follower that has everything up to here may vote again. */
   private admitAt = 0;
   /** Requests up to here may have been answered by the process that lost its data. */
@@ -104,6 +106,7 @@ export class Progress {
     } else if (!reply.success && this.wasProven(context)) {
       this.startsAnew(lostEntries, lastIndex);
     }
+    this.willing = this.joining === 0 && reply.reluctant !== true;
     return true;
   }
 

@@ -69,6 +69,7 @@ export class RaftCore {
   private steppedDown: SoftState["steppedDown"];
   /** When the disk was last seen to do something. */
   private diskMovedAt: number;
+  private reluctant = false;
 
   constructor(id: number, options: CoreOptions, start: CoreStart, now: number) {
     this.id = id;
@@ -173,6 +174,16 @@ export class RaftCore {
     const begun = this.leader.beginTransfer(successor, this.now);
     this.advanceLeader(this.leader);
     return begun;
+  }
+
+  /**
+   * Whether this node had rather not lead, because it can take nothing new. While it leads it
+   * refuses proposals, goes on replicating and reading, and hands over as soon as it knows of a
+   * follower that is willing. It campaigns as ever: where all are reluctant, one leads.
+   */
+  setReluctant(reluctant: boolean): void {
+    this.reluctant = reluctant;
+    this.leader?.setReluctant(reluctant);
   }
 
   /** The state machine's snapshot at `index` is durable: entries up to `through` may go. */
@@ -375,6 +386,7 @@ export class RaftCore {
     const stalled = Math.max(this.saveTimes[0] ?? this.now, this.diskMovedAt);
     if (this.now - stalled >= this.options.electionTimeoutMsMax) this.stepDown("its disk stalls");
     else if (!leader.tick(this.now)) this.stepDown("no quorum answers");
+    else if (leader.handOver(this.now)) this.advanceLeader(leader);
   }
 
   private stepDown(reason: SoftState["steppedDown"]): void {
@@ -450,6 +462,7 @@ export class RaftCore {
     this.campaign = null;
     this.leaderId = this.id;
     this.leader = new Leader(this.id, this.currentTerm, this.options, this.log, this.now);
+    this.leader.setReluctant(this.reluctant);
   }
 
   /** Commits what a majority has, and does what waited for that. */
@@ -578,6 +591,7 @@ export class RaftCore {
       success,
       updateNextIndex,
       joining,
+      reluctant: this.reluctant ? true : undefined,
     };
   }
 

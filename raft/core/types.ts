@@ -76,6 +76,8 @@ export interface AppendEntriesReply {
   readonly updateNextIndex: number;
   /** The nonce of a node that joins: this counts for nothing. Undefined of one that votes. */
   readonly joining?: number | undefined;
+  /** True: this node had rather not lead, see `RaftCore.setReluctant`. */
+  readonly reluctant?: boolean | undefined;
 }
 
 export interface RequestVote {

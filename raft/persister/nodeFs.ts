@@ -109,6 +109,12 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
+async function freeBytes(path: string): Promise<number> {
+  const { blocks, bavail, bsize } = await fs.promises.statfs(path);
+  // Some file systems have no size of their own, and say 0 to everything.
+  return blocks === 0 ? Infinity : bavail * bsize;
+}
+
 export const nodeFs: StorageFs = {
   makeDirectory: (path) => attempt("mkdir", path, () => makeDirectory(path)),
   lock: (directory) => attempt("lock", directory, () => lockDirectory(directory)),
@@ -118,4 +124,5 @@ export const nodeFs: StorageFs = {
   rename: (from, to) => attempt("rename", from, () => fs.promises.rename(from, to)),
   unlink: (path) => attempt("unlink", path, () => fs.promises.unlink(path)),
   syncDirectory: (path) => attempt("sync", path, () => syncDirectory(path)),
+  freeBytes: (path) => attempt("statfs", path, () => freeBytes(path)),
 };

@@ -2,6 +2,7 @@
  * What Raft needs of a disk. `WalPersister` is the real one; tests have others.
  */
 import type { Entry, HardState, SnapshotMeta } from "../core/types.js";
+import type { DiskSpace } from "./diskReserve.js";
 
 /** What a data directory held when it was opened. */
 export interface RecoveredState {
@@ -58,6 +59,10 @@ export interface Persister {
   readonly diskSteps: number;
   /** Set by the owner; gets the error that ended the persister. */
   onFailure: (error: Error) => void;
+  /** How full the disk is, as it was last looked at. */
+  readonly space: DiskSpace;
+  /** Set by the owner; called when `space.isLow` changes. */
+  onSpace: (space: DiskSpace) => void;
 
   /**
    * Makes a batch durable. Batches become durable in the order of the calls; those of one turn

@@ -27,6 +27,8 @@ interface Segment {
 }
 
 export class SegmentFiles {
+  /** Called before a segment is made. */
+  onMake: () => void = () => {};
   /** Grows with whatever the disk has done in making a segment. */
   steps = 0;
 
@@ -137,6 +139,7 @@ export class SegmentFiles {
   }
 
   private async make(sequence: number): Promise<void> {
+    this.onMake();
     const path = this.path(sequence);
     const file = await this.fs.open(path + temporarySuffix, "create");
     try {

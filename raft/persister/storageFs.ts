@@ -37,6 +37,8 @@ export interface StorageFs {
   /** Those who have the file open can go on reading it. */
   unlink(path: string): Promise<void>;
   syncDirectory(path: string): Promise<void>;
+  /** Bytes that may still be written on the file system of `path`; Infinity: not known. */
+  freeBytes(path: string): Promise<number>;
 }
 
 /** The asynchronous sync as a promise. */

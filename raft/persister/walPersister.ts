@@ -8,6 +8,7 @@ import {
   storageTuningDefaults,
 } from "../../config/options.js";
 import type { HardState, SnapshotMeta } from "../core/types.js";
+import { DiskReserve, type DiskSpace } from "./diskReserve.js";
 import { FailureLatch } from "./failureLatch.js";
 import { type Identity, loadIdentity, storeIdentity } from "./identity.js";
 import type { LogPosition } from "./logEncoder.js";
@@ -43,6 +44,8 @@ export interface WalPersisterOptions extends Partial<StorageOptions & StorageTun
   readonly schedule?: (task: () => void) => void;
   /** Milliseconds of a clock that never goes back. */
   readonly now?: () => number;
+  /** Calls `task` every `ms` until the returned function is called. Default: setInterval. */
+  readonly every?: (ms: number, task: () => void) => () => void;
   readonly randomBytes?: (count: number) => Uint8Array;
   readonly syncPolicy?: SyncPolicy;
   /** Told what recovery repaired. */
@@ -60,6 +63,7 @@ export class WalPersister implements Persister {
   private readonly wal: Wal;
   private readonly files: SegmentFiles;
   private readonly snapshots: SnapshotStore;
+  private readonly reserve: DiskReserve;
   private readonly unlock: () => Promise<void>;
   private recoveredState: RecoveredState;
   private closing: Promise<void> | null = null;
@@ -69,6 +73,7 @@ export class WalPersister implements Persister {
     readonly wal: Wal;
     readonly files: SegmentFiles;
     readonly snapshots: SnapshotStore;
+    readonly reserve: DiskReserve;
     readonly unlock: () => Promise<void>;
     readonly recovered: RecoveredState;
   }) {
@@ -76,6 +81,7 @@ export class WalPersister implements Persister {
     this.wal = parts.wal;
     this.files = parts.files;
     this.snapshots = parts.snapshots;
+    this.reserve = parts.reserve;
     this.unlock = parts.unlock;
     this.recoveredState = parts.recovered;
   }
@@ -93,6 +99,7 @@ export class WalPersister implements Persister {
       fs: nodeFs,
       schedule: setImmediate,
       now: () => performance.now(),
+      every: inBackground,
       randomBytes,
       syncPolicy: new AdaptiveSync({ ...storageTuningDefaults, ...options }),
       log: () => {},
@@ -134,6 +141,18 @@ export class WalPersister implements Persister {
     this.latch.onFailure = handler;
   }
 
+  get space(): DiskSpace {
+    return this.reserve.space;
+  }
+
+  get onSpace(): (space: DiskSpace) => void {
+    return this.reserve.onChange;
+  }
+
+  set onSpace(handler: (space: DiskSpace) => void) {
+    this.reserve.onChange = handler;
+  }
+
   /** @throws StorageError what ended the persister; MISUSE for a batch that leaves a gap. */
   save(batch: SaveBatch, onDurable: () => void): void {
     this.check();
@@ -142,6 +161,7 @@ export class WalPersister implements Persister {
 
   async createSnapshot(meta: SnapshotMeta, kind: SnapshotKind): Promise<SnapshotWriter> {
     this.check();
+    void this.reserve.check();
     return this.snapshots.create(meta, kind);
   }
 
@@ -179,7 +199,9 @@ export class WalPersister implements Persister {
     const identity = await openDirectory(directory, settings);
     const { storageId } = identity;
     const latch = new FailureLatch();
+    const reserve = new DiskReserve(directory, settings);
     const files = new SegmentFiles(fs, directory, storageId, settings.segmentBytes);
+    files.onMake = () => void reserve.check();
     try {
       const names = await fs.list(directory);
       const found = await new LogRecovery(fs, files, { ...settings, storageId }).run(names);
@@ -199,8 +221,10 @@ export class WalPersister implements Persister {
       if (logIsObsolete && snapshot !== null) await wal.reset(snapshot);
       const hardState = settings.newNodeVotes ? votingIfBlank(found) : found.hardState;
       const recovered = { hardState, snapshot, entries };
-      return new WalPersister({ latch, wal, files, snapshots, unlock, recovered });
+      await reserve.start();
+      return new WalPersister({ latch, wal, files, snapshots, reserve, unlock, recovered });
     } catch (error) {
+      reserve.close();
       await files.close();
       throw error;
     }
@@ -227,6 +251,7 @@ export class WalPersister implements Persister {
   }
 
   private async shutDown(): Promise<void> {
+    this.reserve.close();
     try {
       // What failed has told the owner so; closing then only gives everything back.
       if (!this.latch.failed) await this.wal.close();
@@ -237,6 +262,12 @@ export class WalPersister implements Persister {
       await this.unlock();
     }
   }
+}
+
+/** Keeps no process alive. */
+function inBackground(ms: number, task: () => void): () => void {
+  const timer = setInterval(task, ms).unref();
+  return () => clearInterval(timer);
 }
 
 /** A directory that has waited to learn whether the cluster is new, and now is told that it is. */

@@ -129,6 +129,7 @@ describe("appendEntriesReplyCodec", () => {
     term: number,
     success: fc.boolean(),
     updateNextIndex: fc.oneof(fc.constant(-100), number),
+    reluctant: fc.constantFrom(true, undefined),
   });
 
   it("agrees with protobufjs", () => {
@@ -140,6 +141,7 @@ describe("appendEntriesReplyCodec", () => {
           Success: message.success,
           UpdateNextIndex: message.updateNextIndex,
           AppState: 1,
+          Reluctant: message.reluctant ?? false,
         });
         expect(appendEntriesReplyCodec.decode(ours)).toEqual(message);
       }),

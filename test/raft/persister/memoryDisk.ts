@@ -56,7 +56,8 @@ function overwrite(
 
 type NameChange = { readonly path: string; readonly inode: Inode | null };
 
-export type Operation = "write" | "sync" | "read" | "open" | "rename" | "unlink" | "syncDirectory";
+export type Operation =
+  "write" | "sync" | "read" | "open" | "rename" | "unlink" | "syncDirectory" | "freeBytes";
 /** Returns the errno with which the operation fails, or null. */
 export type Fault = (operation: Operation, path: string) => string | null;
 
@@ -66,6 +67,9 @@ export class MemoryDisk {
   readonly calls: string[] = [];
   /** Runs what an asynchronous sync does at its end; a test may hold it back. */
   defer: (task: () => void, path: string) => void = (task) => setImmediate(task);
+
+  /** What is left, as the file system tells it; writes don't count. */
+  freeBytes: () => number = () => Infinity;
 
   private names = new Map<string, Inode>();
   private durableNames = new Map<string, Inode>();
@@ -113,6 +117,10 @@ export class MemoryDisk {
       syncDirectory: async (path) => {
         alive("syncDirectory", path);
         this.syncNames(this.nameChanges.length);
+      },
+      freeBytes: async (path) => {
+        alive("freeBytes", path);
+        return this.freeBytes();
       },
     };
   }

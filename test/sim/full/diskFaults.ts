@@ -14,6 +14,7 @@ export class DiskFaults {
   private stalledUntil = 0;
   private slowUntil = 0;
   private fullUntil = 0;
+  private lowUntil = 0;
   private brokenUntil = 0;
 
   constructor(clock: VirtualClock, prng: Prng, tuning: DiskTuning) {
@@ -36,6 +37,11 @@ export class DiskFaults {
     this.fullUntil = this.clock.now + ms;
   }
 
+  /** The file system says that nothing is left, though all writes succeed. */
+  runLow(ms: number): void {
+    this.lowUntil = this.clock.now + ms;
+  }
+
   /** Every read, write and sync fails. */
   break(ms: number): void {
     this.brokenUntil = this.clock.now + ms;
@@ -43,7 +49,11 @@ export class DiskFaults {
 
   mend(tuning: DiskTuning): void {
     this.tuning = tuning;
-    this.stalledUntil = this.slowUntil = this.fullUntil = this.brokenUntil = 0;
+    this.stalledUntil = this.slowUntil = this.fullUntil = this.lowUntil = this.brokenUntil = 0;
+  }
+
+  freeBytes(): number {
+    return this.clock.now < this.lowUntil ? 0 : Infinity;
   }
 
   /** The error with which `operation` fails, or null. */

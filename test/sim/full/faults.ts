@@ -20,6 +20,7 @@ export const faultKinds = [
   "stall disk",
   "slow disk",
   "fill disk",
+  "low disk",
   "break disk",
   "clock leap",
   "clock drift",
@@ -47,6 +48,9 @@ const storm: Partial<NetworkTuning> = {
 
 /** The last is long enough for sessions to expire. */
 const leapsMs = [100, 3_000, 10_000_000];
+
+/** How much longer than other faults a disk may be low at most. */
+const lowDiskDurations = 4;
 
 /** Disk operations until a crash in the midst of one, at most. */
 const operationsToCrashMax = 20;
@@ -139,6 +143,8 @@ export class Faults {
         return server.diskFaults.slowDown(this.duration());
       case "fill disk":
         return server.diskFaults.fill(this.duration());
+      case "low disk":
+        return server.diskFaults.runLow(this.lowDuration());
       case "break disk":
         return server.diskFaults.break(this.duration());
       case "clock leap":
@@ -148,6 +154,11 @@ export class Faults {
       case "transfer":
         return leader.transfer(this.prng.int(-1, this.servers.length - 1));
     }
+  }
+
+  /** Long enough to be noticed, now and then. */
+  private lowDuration(): number {
+    return this.prng.int(1, lowDiskDurations) * this.tuning.durationMsMax;
   }
 
   private pause(server: SimServer): void {

@@ -83,6 +83,7 @@ export class SimServer implements NodeView {
     this.durable = new DurableState(id, invariants);
     this.disk.fault = (operation) => this.diskFault(operation);
     this.disk.defer = (task) => this.syncLater(task);
+    this.disk.freeBytes = () => this.diskFaults.freeBytes();
   }
 
   // --- up and down
@@ -197,6 +198,7 @@ export class SimServer implements NodeView {
       segmentBytes: tuning.segmentBytes,
       schedule: environment.schedule,
       now: environment.now,
+      every: (ms, task) => this.repeat(life, ms, task),
       randomBytes: (count) => Uint8Array.from({ length: count }, () => this.prng.int(0, 255)),
       syncPolicy: { waits: () => this.diskFaults.isQuick(), observe: () => {} },
     });
@@ -229,6 +231,16 @@ export class SimServer implements NodeView {
         clock.after(this.prng.between(0, tuning.turnMsMax), () => this.run(life, task));
       },
     };
+  }
+
+  private repeat(life: Life, ms: number, task: () => void): () => void {
+    const { setTimer } = this.environment(life);
+    const tick = (): void => {
+      task();
+      cancel = setTimer(ms, tick);
+    };
+    let cancel = setTimer(ms, tick);
+    return () => cancel();
   }
 
   private peer(life: Life, other: SimServer): RaftPeer {

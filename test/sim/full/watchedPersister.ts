@@ -1,4 +1,5 @@
 import type { SnapshotMeta } from "../../../raft/core/index.js";
+import type { DiskSpace } from "../../../raft/persister/diskReserve.js";
 import type {
   Persister,
   RecoveredState,
@@ -46,6 +47,18 @@ export class WatchedPersister implements Persister {
 
   set onFailure(handler: (error: Error) => void) {
     this.inner.onFailure = handler;
+  }
+
+  get space(): DiskSpace {
+    return this.inner.space;
+  }
+
+  get onSpace(): (space: DiskSpace) => void {
+    return this.inner.onSpace;
+  }
+
+  set onSpace(handler: (space: DiskSpace) => void) {
+    this.inner.onSpace = handler;
   }
 
   /** The first index that a write under way may have changed on the disk. */

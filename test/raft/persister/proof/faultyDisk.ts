@@ -47,6 +47,8 @@ export class FaultyDisk {
       rename: (from, to) => this.async("rename", from, () => fs.rename(from, to)),
       unlink: (path) => this.async("unlink", path, () => fs.unlink(path)),
       syncDirectory: (path) => this.async("sync", path, () => fs.syncDirectory(path)),
+      // Its failure is none of the log's: it is not known then how much is free.
+      freeBytes: (path) => fs.freeBytes(path),
     };
   }
 

@@ -89,6 +89,7 @@ export class RecordingDisk<Promise_> {
         await new Promise(setImmediate);
         this.record({ kind: "syncDirectory", began });
       },
+      freeBytes: async () => Infinity,
     };
   }
 

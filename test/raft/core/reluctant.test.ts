@@ -1,0 +1,112 @@
+import { describe, expect, test } from "vitest";
+import {
+  TestNode,
+  appendEntries,
+  electionTimeoutMsMax,
+  heartbeatMs,
+  success,
+  type OutgoingAppend,
+} from "./harness.js";
+
+const command = [new Uint8Array(1)];
+
+/** Lets `ms` pass while followers answer; those of `reluctant` say that they had rather not lead. */
+function pass(node: TestNode, ms: number, reluctant: readonly number[] = []): number[] {
+  const timeouts: number[] = [];
+  for (let passed = 0; passed < ms; passed += heartbeatMs) {
+    node.elapse(heartbeatMs);
+    const { requests } = node.settle();
+    for (const out of requests) {
+      if (out.request.type === "TimeoutNow") timeouts.push(out.to);
+      else if ("context" in out) answer(node, out, reluctant.includes(out.to));
+    }
+  }
+  return timeouts;
+}
+
+function answer(node: TestNode, { to, context }: OutgoingAppend, reluctant: boolean): void {
+  const reply = { ...success(node.core.term), reluctant: reluctant || undefined };
+  node.core.appendEntriesReplied(to, context, reply);
+}
+
+describe("a node that had rather not lead", () => {
+  test("says so in its answers, and no more when that is over", () => {
+    const node = new TestNode();
+    expect(node.append(appendEntries({ term: 1 })).reluctant).toBeUndefined();
+    node.core.setReluctant(true);
+    expect(node.append(appendEntries({ term: 1 }))).toMatchObject({
+      success: true,
+      reluctant: true,
+    });
+    node.core.setReluctant(false);
+    expect(node.append(appendEntries({ term: 1 })).reluctant).toBeUndefined();
+  });
+
+  test("hands leadership to the willing follower that is furthest along", () => {
+    const node = new TestNode({ clusterSize: 4 }).electAndSync();
+    pass(node, heartbeatMs, [3]);
+    node.propose("a");
+    node.sync([2]);
+    node.core.setReluctant(true);
+    expect(pass(node, heartbeatMs, [3])).toEqual([2]);
+  });
+
+  test("keeps it while no follower is known to be willing, takes nothing, and reads go on", () => {
+    const node = new TestNode().elect();
+    node.core.setReluctant(true);
+    // Nobody has answered in this term yet.
+    expect(node.settle().requests.every(({ request }) => request.type !== "TimeoutNow")).toBe(true);
+    expect(pass(node, 4 * electionTimeoutMsMax, [1, 2])).toEqual([]);
+    expect(node.core.role).toBe("leader");
+    expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
+    const round = node.core.requestRead();
+    const sent = node.appends();
+    for (const append of sent) answer(node, append, true);
+    expect(node.settle().reads).toMatchObject([{ round }]);
+  });
+
+  test("replicates what it took before", () => {
+    const node = new TestNode().electAndSync();
+    pass(node, heartbeatMs, [1, 2]);
+    const index = node.propose("a");
+    node.core.setReluctant(true);
+    pass(node, heartbeatMs, [1, 2]);
+    expect(node.core.log.commitIndex).toBe(index);
+  });
+
+  test("tries again when nothing came of it, but not at once", () => {
+    const node = new TestNode().electAndSync();
+    node.core.setReluctant(true);
+    expect(pass(node, 3 * electionTimeoutMsMax)).toHaveLength(1);
+    expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
+    expect(pass(node, 2 * electionTimeoutMsMax)).toHaveLength(1);
+  });
+
+  test("takes proposals again when that is over", () => {
+    const node = new TestNode().electAndSync();
+    pass(node, heartbeatMs, [1, 2]);
+    node.core.setReluctant(true);
+    pass(node, heartbeatMs, [1, 2]);
+    expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
+    node.core.setReluctant(false);
+    expect(node.core.propose(command)).toMatchObject({ outcome: "accepted" });
+  });
+
+  test("may be elected all the same, and knows as leader what it had rather not", () => {
+    const node = new TestNode();
+    node.core.setReluctant(true);
+    node.elect();
+    expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
+    expect(pass(node, 2 * heartbeatMs, [1])).toEqual([2]);
+  });
+
+  test("is asked last by a leader that is told to hand over", () => {
+    const node = new TestNode({ clusterSize: 4 }).electAndSync();
+    pass(node, heartbeatMs, [1, 2]);
+    expect(node.core.transferLeadership(-1)).toBe(true);
+    expect(pass(node, heartbeatMs, [1, 2])).toEqual([3]);
+    const all = new TestNode().electAndSync();
+    pass(all, heartbeatMs, [1, 2]);
+    expect(all.core.transferLeadership(-1)).toBe(true);
+  });
+});
