@@ -119,6 +119,13 @@ export interface RaftOptions {
   readonly snapshotInstallTimeoutMs: number;
   /** A partly received snapshot whose leader went silent is dropped after this. */
   readonly snapshotReceiveTimeoutMs: number;
+  /**
+   * With `commandCodec=boost`: how long after its port opened a node of the original may first be
+   * sent a Raft request, which would end its process before. For node i of n it is the first time
+   * and n - i times the second, unless it speaks before that.
+   */
+  readonly originalStartMs: number;
+  readonly originalStartMsPerNode: number;
   /** Entries and bytes that wait between Raft and the state machine. */
   readonly applyEntriesMax: number;
   readonly applyBytesMax: number;
@@ -142,6 +149,8 @@ export const raftDefaults: RaftOptions = {
   snapshotChunkTimeoutMs: 10_000,
   snapshotInstallTimeoutMs: 120_000,
   snapshotReceiveTimeoutMs: 60_000,
+  originalStartMs: 6_150,
+  originalStartMsPerNode: 1_000,
   applyEntriesMax: 8192,
   applyBytesMax: 16 * MiB,
 };
@@ -301,6 +310,16 @@ export const clerkDefaults: ClerkOptions = {
 
 /** Bytes of a node list; a larger file is none. */
 export const nodeListBytesMax = 1 * MiB;
+
+/** What a node of the original takes, as another node of the cluster. */
+export const originalNodes = {
+  /** Bytes of the entries in one AppendEntries, but for a single larger one. */
+  appendBytesMax: 50_000,
+  /** Bytes of one command: with a request around it, it must stay below 60,000. */
+  commandBytesMax: 59_500,
+  /** Of the longest pause between two AppendEntries, in ms; its election timeout is 300 to 500. */
+  heartbeatMsMax: 100,
+} as const;
 
 /** What the Clerk knows of a request's size before it is encoded. */
 export const clerkLimits = {

@@ -1,6 +1,12 @@
 /** What must hold between settings, whichever of them were set and wherever. */
 import { ConfigError } from "./configError.js";
-import type { KvOptions, RaftOptions, RpcOptions, StorageOptions } from "./options.js";
+import {
+  originalNodes,
+  type KvOptions,
+  type RaftOptions,
+  type RpcOptions,
+  type StorageOptions,
+} from "./options.js";
 
 /** Where a setting was given, or null for a default. */
 export type Sources = (key: string) => { readonly source: string; readonly line: number } | null;
@@ -23,6 +29,7 @@ export function checkTogether(
   };
   checkTimes(rpc, raft, require);
   checkSizes(rpc, raft, storage, kv, require);
+  if (kv.commandCodec === "boost") checkMixed(raft, require);
 }
 
 type Require = (holds: boolean, keys: readonly string[], problem: string) => void;
@@ -43,6 +50,19 @@ function checkTimes(rpc: RpcOptions, raft: RaftOptions, require: Require): void 
     "backoffMsMax",
     "backoffMsMin",
   ], `backoffMsMax (${rpc.backoffMsMax}) must be at least backoffMsMin (${rpc.backoffMsMin})`);
+}
+
+/** Beside nodes of the original. */
+function checkMixed({ heartbeatMs, readMode }: RaftOptions, require: Require): void {
+  const { heartbeatMsMax } = originalNodes;
+  require(heartbeatMs <= heartbeatMsMax, [
+    "heartbeatMs",
+    "commandCodec",
+  ], `heartbeatMs (${heartbeatMs}) must be at most ${heartbeatMsMax} with commandCodec=boost`);
+  require(readMode === "readIndex", [
+    "readMode",
+    "commandCodec",
+  ], `readMode must be readIndex with commandCodec=boost: nodes of the original uphold no lease`);
 }
 
 function checkSizes(

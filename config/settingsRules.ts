@@ -88,6 +88,8 @@ export const raftRules: Rules<RaftOptions> = {
   snapshotChunkTimeoutMs: waitMs,
   snapshotInstallTimeoutMs: waitMs,
   snapshotReceiveTimeoutMs: waitMs,
+  originalStartMs: waitMs,
+  originalStartMsPerNode: integer(0, 600_000),
   applyEntriesMax: count,
   applyBytesMax: bytes,
 };

@@ -97,6 +97,7 @@ export class KvServer implements RpcService {
       environment,
       log: this.log,
       noop: this.noop(),
+      mixed: this.options.commandCodec === "boost",
     });
     this.legacySessions = new LegacySessions({
       leadership: () => this.raft.getState(),
@@ -292,7 +293,7 @@ export class KvServer implements RpcService {
     return noSpaceText(this.raft.id, this.persister.space);
   }
 
-  /** Null, with the status set, for what the original's encoding can't hold. */
+  /** Null, with the status set, for what the original's encoding, or its nodes, can't hold. */
   private encode(op: Op, controller: MprpcController): Uint8Array | null {
     try {
       return encodeOp(op, this.options.commandCodec);

@@ -1,6 +1,7 @@
 import { rename } from "node:fs/promises";
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
+import { raftDefaults } from "../config/options.js";
 import { nodeFs } from "../raft/persister/nodeFs.js";
 import { errnoOf, StorageError, systemError } from "../raft/persister/storageError.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
@@ -151,9 +152,12 @@ export function describeNode(nodeList: MprpcConfig, id: number): string {
 function peerOf({ nodes }: MprpcConfig, id: number, settings: Settings, log: Logger): MixedPeer {
   const { rpc, raft, kv } = settings;
   const { host, port } = nodes[id]!;
-  return new MixedPeer(new RaftRpcUtil({ host, port, rpc, raft }), {
+  const mixed = kv.commandCodec === "boost";
+  const { originalStartMs, originalStartMsPerNode } = { ...raftDefaults, ...raft };
+  return new MixedPeer(new RaftRpcUtil({ host, port, rpc, raft, mixed }), {
     id,
-    originalUntilKnown: kv.commandCodec === "boost",
+    mixed,
+    startMs: originalStartMs + (nodes.length - id) * originalStartMsPerNode,
     originalApplies: isBoostOp,
     log,
   });

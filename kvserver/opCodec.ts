@@ -2,6 +2,7 @@
  * What a log entry's command holds, in its two encodings: the compact one (message `Op` of
  * `kvServerRPC.proto`) and the original's text archive, which a cluster with C++ nodes writes.
  */
+import { originalNodes } from "../config/options.js";
 import { archiveFirstByte } from "./boostArchive.js";
 import { decodeBoostOp, encodeBoostOp } from "./boostOp.js";
 import { freshBytes } from "./freshBytes.js";
@@ -15,10 +16,18 @@ export { OpCodecError, type Op, type Operation } from "./op.js";
  *
  * The archive has no place for a log time: it is left out where the op is one that the original
  * could have written, so that the bytes are the original's.
- * @throws OpCodecError for a number that is no safe integer, or not an int32 in the archive.
+ * @throws OpCodecError for a number that is no safe integer, or not an int32 in the archive; for an
+ * archive that is too long for a node of the original.
  */
 export function encodeOp(op: Op, codec: "compact" | "boost"): Uint8Array {
-  return codec === "compact" ? encodeCompactOp(op) : encodeBoostOp(op);
+  if (codec === "compact") return encodeCompactOp(op);
+  const command = encodeBoostOp(op);
+  const { commandBytesMax } = originalNodes;
+  if (command.length <= commandBytesMax) return command;
+  const why = "and no node of the original could take it";
+  throw new OpCodecError(
+    `the command has ${command.length} bytes: more than ${commandBytesMax}, ${why}`,
+  );
 }
 
 /** Whether the original could apply this command: anything else ends its process. */

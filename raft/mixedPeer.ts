@@ -7,19 +7,16 @@ import type {
   TimeoutNow,
   TimeoutNowReply,
 } from "./core/types.js";
+import { PeerKind, type PeerKindName, type RevisionPeer } from "./peerKind.js";
 import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
-
-/** A node over a channel that has found out which revision of the wire it speaks. */
-export interface RevisionPeer extends RaftPeer {
-  /** As its last reply showed it; undefined before the first. */
-  readonly revision: 1 | 2 | undefined;
-}
 
 export interface MixedPeerOptions {
   /** Position in the node list, for logs. */
   readonly id: number;
-  /** Whether a node that has not replied yet is taken for one of the original. */
-  readonly originalUntilKnown: boolean;
+  /** Whether nodes of the original may be in this cluster: its log is what they can apply. */
+  readonly mixed: boolean;
+  /** How long such a one may take to start. */
+  readonly startMs: number;
   /** Whether the original can apply this command; one that it can't ends its process. */
   readonly originalApplies: (command: Uint8Array) => boolean;
   readonly log?: Logger;
@@ -32,18 +29,23 @@ const patienceMs = 5_000;
 
 /**
  * A node that may run the original, which ends its process on much that it does not know: to such
- * a one nothing is sent that it can't take.
+ * a one nothing is sent that it can't take. Where it must not be in the cluster, it is found out by
+ * its replies and gets no entries.
  *
+ * - Until it is ready nothing is sent to it: see `PeerKind`.
  * - It has no PreVote, and would take one for a vote in the next term. It is counted as willing; the
  *   election that follows asks it in earnest. What is lost is PreVote's own promise: a node that was
  *   cut off raises the term when it comes back.
  * - It has no TimeoutNow: leadership is not handed over to it, but found by an election.
  * - It loads no snapshot of ours, and from its own format it restores wrong values: it gets none.
  * - It ends on a command that is no text archive: such entries are kept from it.
+ *
+ * How entries are sent to it is the core's part: see `CoreOptions.mixed`.
  */
 export class MixedPeer implements RaftPeer {
   private readonly peer: RevisionPeer;
   private readonly options: MixedPeerOptions;
+  private readonly kind: PeerKind | null;
   private readonly log: Logger;
   private complainedAt = -Infinity;
   private readonly timers = new Set<NodeJS.Timeout>();
@@ -51,6 +53,7 @@ export class MixedPeer implements RaftPeer {
   constructor(peer: RevisionPeer, options: MixedPeerOptions) {
     this.peer = peer;
     this.options = options;
+    this.kind = options.mixed ? new PeerKind(peer, options.startMs) : null;
     this.log = options.log ?? silentLogger;
   }
 
@@ -59,14 +62,24 @@ export class MixedPeer implements RaftPeer {
   }
 
   AppendEntries(request: AppendEntries, done: (reply: AppendEntriesReply | null) => void): void {
-    if (this.isOriginal && !this.applies(request)) {
+    const { who } = this;
+    if (who === "unknown") this.later(0, () => done(null));
+    else if (who === "ours" || (this.options.mixed && this.applies(request))) {
+      this.peer.AppendEntries(request, done);
+    } else {
       this.complain("it runs the original, and can't apply entries without commandCodec=boost");
       this.later(patienceMs, () => done(null));
-    } else this.peer.AppendEntries(request, done);
+    }
   }
 
   RequestVote(request: RequestVote, done: (reply: RequestVoteReply | null) => void): void {
-    if (!request.preVote || !this.isOriginal) {
+    const { who } = this;
+    if (who === "unknown") {
+      this.later(0, () => done(null));
+      return;
+    }
+    // In term 0 none is given: it only asks for the other's term.
+    if (who === "ours" || !request.preVote || request.term === 0) {
       this.peer.RequestVote(request, done);
       return;
     }
@@ -79,8 +92,13 @@ export class MixedPeer implements RaftPeer {
     request: InstallSnapshot,
     done: (reply: InstallSnapshotReply | null) => void,
   ): void {
-    if (!this.isOriginal) {
+    const { who } = this;
+    if (who === "ours") {
       this.peer.InstallSnapshot(request, done);
+      return;
+    }
+    if (who === "unknown") {
+      this.later(0, () => done(null));
       return;
     }
     this.complain("it runs the original, and needs entries that only a snapshot still holds");
@@ -88,19 +106,24 @@ export class MixedPeer implements RaftPeer {
   }
 
   TimeoutNow(request: TimeoutNow, done: (reply: TimeoutNowReply | null) => void): void {
-    if (this.isOriginal) this.later(0, () => done(null));
-    else this.peer.TimeoutNow(request, done);
+    if (this.who === "ours") this.peer.TimeoutNow(request, done);
+    else this.later(0, () => done(null));
+  }
+
+  heard(revision: 1 | 2): void {
+    this.kind?.heard(revision);
   }
 
   close(): void {
     for (const timer of this.timers) clearTimeout(timer);
     this.timers.clear();
+    this.kind?.close();
     this.peer.close();
   }
 
-  private get isOriginal(): boolean {
-    const { revision } = this.peer;
-    return revision === undefined ? this.options.originalUntilKnown : revision === 1;
+  private get who(): PeerKindName {
+    if (this.kind !== null) return this.kind.name;
+    return this.peer.revision === 1 ? "original" : "ours";
   }
 
   private applies({ entries }: AppendEntries): boolean {

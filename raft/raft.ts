@@ -1,4 +1,4 @@
-import { raftDefaults, type RaftOptions } from "../config/options.js";
+import { originalNodes, raftDefaults, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { ApplyChan } from "./applyChan.js";
 import type { SnapshotMsg } from "./applyMsg.js";
@@ -35,6 +35,11 @@ export interface RaftConfig {
   readonly options?: Partial<RaftOptions>;
   /** The command that opens a leader's term; empty by default. */
   readonly noop?: Uint8Array;
+  /**
+   * Nodes of the original may be among the others: replication keeps to what they understand, and
+   * reads are by "readIndex", since such a node may be elected while a lease holds.
+   */
+  readonly mixed?: boolean;
   readonly environment?: RaftEnvironment;
   readonly log?: Logger;
 }
@@ -86,6 +91,7 @@ export class Raft {
    */
   onFailure: (error: Error) => void = () => {};
   private readonly options: RaftOptions;
+  private readonly mixed: boolean;
   private readonly noop: Uint8Array;
   private readonly environment: RaftEnvironment;
   private readonly log: Logger;
@@ -110,7 +116,9 @@ export class Raft {
   private handedUp: SnapshotMeta = noSnapshot;
 
   constructor(config: RaftConfig = {}) {
-    this.options = { ...raftDefaults, ...config.options };
+    this.mixed = config.mixed ?? false;
+    const options = { ...raftDefaults, ...config.options };
+    this.options = this.mixed ? carefulOptions(options) : options;
     this.noop = config.noop ?? noBytes;
     this.environment = config.environment ?? realEnvironment;
     this.log = config.log ?? silentLogger;
@@ -138,6 +146,7 @@ export class Raft {
       {
         ...this.options,
         clusterSize: peers.length,
+        mixed: this.mixed,
         noop: this.noop,
         random: () => this.environment.random(),
       },
@@ -300,6 +309,11 @@ export class Raft {
   }
 
   // --- requests of other nodes; the service has checked them
+
+  /** Node `from` sent one, in this revision of the wire. */
+  heardFrom(from: number, revision: 1 | 2): void {
+    this.peers[from]?.heard?.(revision);
+  }
 
   appendEntries(request: AppendEntries, done: (reply: AppendEntriesReply) => void): void {
     const token = this.await(done as (reply: Reply) => void);
@@ -557,4 +571,9 @@ export class Raft {
 
 function refused(term: number, refusal: StartResult["refusal"]): StartResult {
   return { index: -1, term, isLeader: refusal !== null, refusal };
+}
+
+function carefulOptions(options: RaftOptions): RaftOptions {
+  const appendBytesMax = Math.min(options.appendBytesMax, originalNodes.appendBytesMax);
+  return { ...options, appendBytesMax, inflightMax: 1, readMode: "readIndex" };
 }

@@ -38,6 +38,8 @@ export interface RaftPeer {
     done: (reply: InstallSnapshotReply | null) => void,
   ): void;
   TimeoutNow(request: TimeoutNow, done: (reply: TimeoutNowReply | null) => void): void;
+  /** It sent a Raft request, in this revision of the wire: its process is ready for ours. */
+  heard?(revision: 1 | 2): void;
   /** Set by Raft; called when the node's process is known to be gone. */
   onDown: () => void;
   close(): void;

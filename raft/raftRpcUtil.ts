@@ -3,7 +3,7 @@ import { raftRpcMethods } from "../proto/index.js";
 import { MprpcChannel } from "../rpc/mprpcChannel.js";
 import { MprpcController } from "../rpc/mprpcController.js";
 import type { UnaryChannel } from "../rpc/service.js";
-import type { RpcError } from "../rpc/status.js";
+import { RpcStatus, type RpcError } from "../rpc/status.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -19,7 +19,7 @@ import {
   toSnapshotRequest,
   toVoteArgs,
 } from "./raftMethods.js";
-import type { RevisionPeer } from "./mixedPeer.js";
+import type { GreetingAnswer, RevisionPeer } from "./peerKind.js";
 import type { InstallSnapshot, InstallSnapshotReply } from "./raftPeer.js";
 
 export interface RaftRpcUtilOptions {
@@ -27,13 +27,19 @@ export interface RaftRpcUtilOptions {
   readonly port: number;
   readonly rpc?: Partial<RpcOptions>;
   readonly raft?: Partial<RaftOptions>;
+  /**
+   * What waits for a connection is dropped when the node's process may have been replaced: the next
+   * one may not be ready for it.
+   */
+  readonly mixed?: boolean;
 }
 
 /** What is needed of an `MprpcChannel`. */
 export interface PeerChannel extends UnaryChannel {
   /** Of the current connection; undefined until the first reply on it. */
   readonly revision: 1 | 2 | undefined;
-  onConnectionLost: (error: RpcError) => void;
+  onConnected?: () => void;
+  onConnectionLost: (error: RpcError, gaveUp: boolean) => void;
   onConnectFailed: (error: RpcError) => void;
   connectNow(): void;
   close(): void;
@@ -45,19 +51,28 @@ export interface PeerChannel extends UnaryChannel {
  */
 export class RaftRpcUtil implements RevisionPeer {
   onDown: () => void = () => {};
+  onConnected: () => void = () => {};
+  onLost: () => void = () => {};
   private readonly channel: PeerChannel;
   private readonly options: RaftOptions;
   private reconnect: NodeJS.Timeout | undefined;
   private lastRevision: 1 | 2 | undefined = undefined;
+  /** Aborted when the process that calls are meant for is gone. */
+  private process: AbortController | null;
 
   constructor(
-    { host, port, rpc, raft }: RaftRpcUtilOptions,
+    { host, port, rpc, raft, mixed }: RaftRpcUtilOptions,
     channel: PeerChannel = new MprpcChannel({ ...rpc, idleTimeoutMs: 0, host, port }),
   ) {
     this.options = { ...raftDefaults, ...raft };
+    this.process = mixed === true ? new AbortController() : null;
     const reconnectMs = rpc?.backoffMsMax ?? rpcDefaults.backoffMsMax;
     this.channel = channel;
-    this.channel.onConnectionLost = () => this.channel.connectNow();
+    this.channel.onConnected = () => this.onConnected();
+    this.channel.onConnectionLost = (_error, gaveUp) => {
+      if (!gaveUp) this.lost();
+      this.channel.connectNow();
+    };
     this.channel.onConnectFailed = (error) => this.connectFailed(error, reconnectMs);
     this.channel.connectNow();
   }
@@ -97,6 +112,19 @@ export class RaftRpcUtil implements RevisionPeer {
     );
   }
 
+  /** TimeoutNow of term 0: no node of ours acts on it, and those of the original do not know it. */
+  greet(timeoutMs: number, done: (answer: GreetingAnswer) => void): () => void {
+    const controller = this.controller(timeoutMs);
+    const nothing = { Term: 0, LeaderId: 0 };
+    this.channel.callMethod(raftRpcMethods.TimeoutNow, controller, nothing, () => {
+      const silent = controller.status === RpcStatus.DEADLINE_EXCEEDED;
+      // A refusal is an answer, too.
+      if (this.channel.revision !== undefined) done("answered");
+      else done(silent ? "silent" : "lost");
+    });
+    return () => controller.startCancel();
+  }
+
   /** What the node spoke last, on this connection or an earlier one. */
   get revision(): 1 | 2 | undefined {
     this.lastRevision = this.channel.revision ?? this.lastRevision;
@@ -113,11 +141,23 @@ export class RaftRpcUtil implements RevisionPeer {
     clearTimeout(this.reconnect);
     this.reconnect = setTimeout(() => this.channel.connectNow(), reconnectMs);
     this.reconnect.unref();
+    this.lost();
     const { cause } = error;
     if (cause instanceof Error && "code" in cause && cause.code === "ECONNREFUSED") this.onDown();
   }
 
+  private lost(): void {
+    if (this.process !== null) {
+      this.process.abort();
+      this.process = new AbortController();
+    }
+    this.onLost();
+  }
+
   private controller(timeoutMs: number = this.options.peerCallTimeoutMs): MprpcController {
-    return new MprpcController({ timeoutMs });
+    const { process } = this;
+    return new MprpcController(
+      process === null ? { timeoutMs } : { timeoutMs, signal: process.signal },
+    );
   }
 }

@@ -64,6 +64,7 @@ export class RaftService implements RpcService {
     const { id, clusterSize } = this.raft;
     const wrong = checkAppendEntries(request, id, clusterSize);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    this.raft.heardFrom(request.from, controller.revision);
     this.raft.appendEntries(request, done);
   }
 
@@ -72,6 +73,7 @@ export class RaftService implements RpcService {
     const request = fromVoteArgs(args);
     const wrong = checkRequestVote(request, id, clusterSize);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    this.raft.heardFrom(request.from, controller.revision);
     this.raft.requestVote(request, (reply) => done(toVoteReply(reply)));
   }
 
@@ -84,6 +86,7 @@ export class RaftService implements RpcService {
     const request = fromSnapshotRequest(args);
     const wrong = checkInstallSnapshot(request, id, clusterSize);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    this.raft.heardFrom(request.from, controller.revision);
     if (!args.Chunked) return this.refuseWhole(request, controller, done);
     this.raft.installSnapshot(request).then(
       (reply) => done(toSnapshotResponse(reply)),

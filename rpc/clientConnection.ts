@@ -67,6 +67,8 @@ export class ClientConnection
   readonly #replies: ClientReplies;
   readonly #requestLimits: FrameLimits;
   #lost: RpcError | null = null;
+  /** It was closed by this side, for a call on it was given up and its reply can't be told apart. */
+  gaveUp = false;
   /** No new calls; it ends when those that are out have ended. */
   #retired = false;
   readonly #keepalive: Keepalive;
@@ -180,6 +182,7 @@ export class ClientConnection
       return;
     }
     // The next reply would be taken for this call's, or this call's for the next one's.
+    this.gaveUp = true;
     this.destroy(new RpcError(RpcStatus.UNAVAILABLE, "a call ended before its reply came"));
   }
 

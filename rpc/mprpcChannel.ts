@@ -43,11 +43,14 @@ export type ChannelState = "idle" | "connecting" | "ready" | "backoff" | "closed
 export class MprpcChannel implements RpcChannel {
   readonly host: string;
   readonly port: number;
+  /** Called when a connection was established, after the calls that waited for it were sent. */
+  onConnected: () => void = () => {};
   /**
    * Called when an established connection was lost, after its calls have failed; or when the server
-   * wants no more calls on it, while those that are out go on.
+   * wants no more calls on it, while those that are out go on. `gaveUp`: this side closed it, for a
+   * call was given up before its reply came, which only the connection's end tells to revision 1.
    */
-  onConnectionLost: (error: RpcError) => void = () => {};
+  onConnectionLost: (error: RpcError, gaveUp: boolean) => void = () => {};
   /** Called when an attempt to connect failed, after the calls that waited for it have failed. */
   onConnectFailed: (error: RpcError) => void = () => {};
 
@@ -298,6 +301,7 @@ export class MprpcChannel implements RpcChannel {
     this.#socket = null;
     this.#connection = new ClientConnection(socket, this.#connectionOwner);
     this.#sendWaiting();
+    this.onConnected();
   }
 
   #onConnectFailed(error: RpcError): void {
@@ -314,7 +318,7 @@ export class MprpcChannel implements RpcChannel {
     this.#connection = null;
     this.#backoff.reset();
     if (this.#waiting.length > 0) this.connectNow();
-    if (error !== null) this.onConnectionLost(error);
+    if (error !== null) this.onConnectionLost(error, false);
   }
 
   #onRefused(call: ClientCall): boolean {
@@ -334,7 +338,7 @@ export class MprpcChannel implements RpcChannel {
     // What was never sent may go over the next connection, unless this one was good for nothing.
     if (!everReplied) this.#failWaiting(error);
     else if (this.#waiting.length > 0) this.#connect();
-    this.onConnectionLost(error);
+    this.onConnectionLost(error, connection.gaveUp);
   }
 
   #backOff(error: RpcError): void {

@@ -14,6 +14,13 @@ export interface CoreOptions {
   readonly readMode: "readIndex" | "lease";
   /** By how much the rates of two nodes' clocks may differ, in millionths. */
   readonly leaseClockDriftPpmMax: number;
+  /**
+   * Followers may be nodes of the original, which end their process when they are asked for what
+   * their snapshot covers, and commit whatever their log holds up to `leaderCommit`. One request is
+   * out to a follower at a time, none starts below what it is known to have, and none names a commit
+   * index beyond itself.
+   */
+  readonly mixed: boolean;
   /** The command of the entry with which a leader opens its term. */
   readonly noop: Uint8Array;
   /** Uniform in [0, 1); the core's only randomness. */

@@ -60,7 +60,9 @@ export class Leader {
     this.followers = [];
     for (let peer = 0; peer < options.clusterSize; peer++) {
       if (peer === id) continue;
-      const progress = new Progress(peer, log.lastIndex + 1, now);
+      const end = (): number => log.lastIndex + 1;
+      // From its own end downward, a follower is never asked for what it no longer has.
+      const progress = new Progress(peer, end(), now, options.mixed ? end : undefined);
       this.followers.push(progress);
       this.byId.set(peer, progress);
     }
@@ -142,7 +144,10 @@ export class Leader {
   /** Whether `replicate` has something to do. */
   isDue(now: number): boolean {
     if (now >= this.heartbeatAt || this.reads.canBegin) return true;
-    return this.followers.some((follower) => this.hasEntriesFor(follower));
+    return this.followers.some(
+      (follower) =>
+        this.hasEntriesFor(follower) || (this.owesRound(follower) && this.mayBeat(follower)),
+    );
   }
 
   replied(from: number, context: AppendContext, reply: AppendEntriesReply, now: number): void {
@@ -293,8 +298,18 @@ export class Leader {
       if (!this.sendEntries(follower, outbox, now)) break;
     }
     const sent = follower.sequence !== before;
-    const roundNeedsIt = this.reads.isOut && follower.sentRound !== this.reads.stamp;
-    if (!sent && (beat || roundNeedsIt)) this.sendHeartbeat(follower, outbox, now);
+    if (sent || !(beat || this.owesRound(follower)) || !this.mayBeat(follower)) return;
+    if (this.options.mixed) this.sendCarefulHeartbeat(follower, outbox, now);
+    else this.sendHeartbeat(follower, outbox, now);
+  }
+
+  private owesRound(follower: Progress): boolean {
+    return this.reads.isOut && follower.sentRound !== this.reads.stamp;
+  }
+
+  /** A follower that takes one request at a time needs no heartbeat behind one that is out. */
+  private mayBeat(follower: Progress): boolean {
+    return !this.options.mixed || follower.inflight === 0;
   }
 
   private sendEntries(follower: Progress, outbox: Outbox, now: number): boolean {
@@ -320,6 +335,20 @@ export class Leader {
     follower.heartbeatSent(this.send(follower, prevLogIndex, prevLogTerm, [], outbox, now));
   }
 
+  /** Where the next entry would go, or at the end of the log, from where a refusal leads back. */
+  private sendCarefulHeartbeat(follower: Progress, outbox: Outbox, now: number): void {
+    const { log } = this;
+    const nothing: readonly Entry[] = [];
+    const prevLogIndex = follower.nextIndex - 1;
+    const prevLogTerm = log.term(prevLogIndex);
+    if (follower.state === "snapshot" || prevLogTerm < 0) {
+      const at = [log.lastIndex, log.lastTerm] as const;
+      follower.heartbeatSent(this.send(follower, ...at, nothing, outbox, now));
+    } else {
+      follower.sent(this.send(follower, prevLogIndex, prevLogTerm, nothing, outbox, now));
+    }
+  }
+
   private send(
     follower: Progress,
     prevLogIndex: number,
@@ -330,10 +359,12 @@ export class Leader {
   ): AppendContext {
     let bytes = 0;
     for (const entry of entries) bytes += entryBytes(entry);
+    const lastIndex = prevLogIndex + entries.length;
+    const { commitIndex } = this.log;
     const context: AppendContext = {
       term: this.term,
       prevLogIndex,
-      lastIndex: prevLogIndex + entries.length,
+      lastIndex,
       bytes,
       readRound: this.reads.stamp,
       sentAt: now,
@@ -348,7 +379,7 @@ export class Leader {
         prevLogIndex,
         prevLogTerm,
         entries,
-        leaderCommit: this.log.commitIndex,
+        leaderCommit: this.options.mixed ? Math.min(commitIndex, lastIndex) : commitIndex,
         admits: follower.admission,
       },
       context,

@@ -53,11 +53,15 @@ export class Progress {
   private probeSequence = 0;
   /** Something failed: nothing more goes out before the next heartbeat. */
   private paused = false;
+  /** Where the next entry of the log will stand, for a follower that is probed from there. */
+  private readonly end: (() => number) | undefined;
 
-  constructor(id: number, nextIndex: number, now: number) {
+  /** @param end Without it a probe begins behind what the follower has acknowledged. */
+  constructor(id: number, nextIndex: number, now: number, end?: () => number) {
     this.id = id;
     this.nextIndex = nextIndex;
     this.lastAckAt = now;
+    this.end = end;
   }
 
   /** Whether entries may be sent now. */
@@ -149,6 +153,8 @@ export class Progress {
     this.paused = true;
     if (this.state === "replicate") this.becomeProbe();
     else this.release(context);
+    // The follower may have taken it, and more is committed there than this node knows.
+    if (this.state === "probe") this.nextIndex = this.end?.() ?? this.nextIndex;
     if (this.isProbe(context)) this.probeSequence = 0;
   }
 
@@ -161,7 +167,7 @@ export class Progress {
 
   becomeProbe(): void {
     this.state = "probe";
-    this.nextIndex = this.matchIndex + 1;
+    this.nextIndex = this.end?.() ?? this.matchIndex + 1;
     this.probeSequence = 0;
     this.sequenceFloor = this.sequence;
     this.inflight = 0;

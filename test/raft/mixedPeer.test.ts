@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendEntries, RequestVote } from "../../raft/core/types.js";
-import { MixedPeer, type RevisionPeer } from "../../raft/mixedPeer.js";
+import { MixedPeer } from "../../raft/mixedPeer.js";
+import type { GreetingAnswer, RevisionPeer } from "../../raft/peerKind.js";
 
 beforeEach(() => {
   vi.useFakeTimers();
@@ -12,11 +13,23 @@ afterEach(() => {
 /** A node that notes what is sent to it, and answers nothing. */
 class SilentPeer implements RevisionPeer {
   onDown = (): void => {};
+  onConnected = (): void => {};
+  onLost = (): void => {};
   revision: 1 | 2 | undefined;
   readonly sent: string[] = [];
+  greeted: ((answer: GreetingAnswer) => void) | null = null;
+  greetings = 0;
+  greetMs = 0;
 
   constructor(revision: 1 | 2 | undefined) {
     this.revision = revision;
+  }
+
+  greet(timeoutMs: number, done: (answer: GreetingAnswer) => void): () => void {
+    this.greetings++;
+    this.greetMs = timeoutMs;
+    this.greeted = done;
+    return () => (this.greeted = null);
   }
 
   AppendEntries(): void {
@@ -72,12 +85,15 @@ function sendAll(peer: MixedPeer, replies: unknown[]): void {
   peer.TimeoutNow(timeoutNow, done);
 }
 
-function mix(revision: 1 | 2 | undefined, originalUntilKnown = true) {
+const startMs = 7_150;
+
+function mix(revision: 1 | 2 | undefined, mixed = true) {
   const inner = new SilentPeer(revision);
   const lines: string[] = [];
   const peer = new MixedPeer(inner, {
     id: 1,
-    originalUntilKnown,
+    mixed,
+    startMs,
     originalApplies: (command) => command[0] === 0x32,
     log: { error: (_fields: unknown, text: string) => lines.push(text) } as never,
   });
@@ -86,29 +102,98 @@ function mix(revision: 1 | 2 | undefined, originalUntilKnown = true) {
 
 const everything = ["AppendEntries", "AppendEntries", "PreVote", "RequestVote"];
 
+/** One of the original, past its start. */
+function original() {
+  const mixture = mix(undefined);
+  mixture.inner.onConnected();
+  mixture.inner.greeted?.("silent");
+  return mixture;
+}
+
 describe("a node of ours", () => {
-  test.each([
-    [2, true],
-    [undefined, false],
-  ] as const)("gets everything: revision %s", (revision, originalUntilKnown) => {
-    const { inner, peer } = mix(revision, originalUntilKnown);
+  test.each([2, undefined] as const)("gets everything, where all are ours: revision %s", (one) => {
+    const { inner, peer } = mix(one, false);
+    sendAll(peer, []);
+    expect(inner.sent).toEqual([...everything, "InstallSnapshot", "TimeoutNow"]);
+    expect(inner.greetings).toBe(0);
+  });
+
+  test("gets everything beside nodes of the original, as soon as it answers", () => {
+    const { inner, peer } = mix(undefined);
+    inner.onConnected();
+    inner.revision = 2;
+    inner.greeted?.("answered");
     sendAll(peer, []);
     expect(inner.sent).toEqual([...everything, "InstallSnapshot", "TimeoutNow"]);
   });
 });
 
+describe("a node that may be the original's, and not be ready", () => {
+  test("gets nothing, grants nothing, and is asked who it is for as long as a start takes", () => {
+    const { inner, peer } = mix(undefined);
+    const replies: unknown[] = [];
+    sendAll(peer, replies);
+    inner.onConnected();
+    sendAll(peer, replies);
+    vi.advanceTimersByTime(0);
+    expect(inner.sent).toEqual([]);
+    expect(replies).toEqual(Array.from({ length: 12 }, () => null));
+    expect([inner.greetings, inner.greetMs]).toEqual([1, startMs]);
+  });
+
+  test.each([
+    [1, ["AppendEntries", "RequestVote"]],
+    [2, [...everything, "InstallSnapshot", "TimeoutNow"]],
+  ] as const)("is ready when it sends a request of revision %s itself", (revision, sent) => {
+    const { inner, peer } = mix(undefined);
+    inner.onConnected();
+    peer.heard(revision);
+    expect(inner.greeted).toBeNull();
+    sendAll(peer, []);
+    expect(inner.sent).toEqual(sent);
+  });
+
+  test("may be another process after its connection was lost, and waits again", () => {
+    const { inner, peer } = original();
+    inner.onLost();
+    sendAll(peer, []);
+    inner.onConnected();
+    inner.greeted?.("lost");
+    inner.onConnected();
+    sendAll(peer, []);
+    expect(inner.sent).toEqual([]);
+    expect(inner.greetings).toBe(3);
+    inner.greeted?.("silent");
+    sendAll(peer, []);
+    expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
+  });
+
+  test("is the same one on a connection that this side has made anew", () => {
+    const { inner, peer } = original();
+    inner.onConnected();
+    sendAll(peer, []);
+    expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
+  });
+});
+
 describe("a node of the original", () => {
-  test.each([1, undefined] as const)(
-    "gets nothing that ends its process: revision %s",
-    (revision) => {
-      const { inner, peer } = mix(revision);
-      sendAll(peer, []);
-      expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
-    },
-  );
+  test("gets nothing that ends its process", () => {
+    const { inner, peer } = original();
+    sendAll(peer, []);
+    expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
+  });
+
+  test("gets no entries at all in a cluster that is not made for it", () => {
+    const { inner, peer, lines } = mix(1, false);
+    peer.AppendEntries(append(archive), () => {});
+    peer.AppendEntries(append(), () => {});
+    sendAll(peer, []);
+    expect(inner.sent).toEqual(["RequestVote"]);
+    expect(lines[0]).toContain("can't apply entries without commandCodec=boost");
+  });
 
   test("counts as willing in a pre-vote, in a term that is not newer; the rest fails, later", () => {
-    const { peer } = mix(1);
+    const { peer } = original();
     const replies: unknown[] = [];
     sendAll(peer, replies);
     expect(replies).toEqual([]);
@@ -121,8 +206,14 @@ describe("a node of the original", () => {
     expect(replies.slice(2)).toEqual([null, null]);
   });
 
+  test("is asked for its term, which a vote in term 0 tells and nothing else", () => {
+    const { inner, peer } = original();
+    peer.RequestVote({ ...vote(true), term: 0 }, () => {});
+    expect(inner.sent).toEqual(["PreVote"]);
+  });
+
   test("says what can't be done, and not for every attempt", () => {
-    const { peer, lines } = mix(1);
+    const { peer, lines } = original();
     for (let i = 0; i < 100; i++) peer.AppendEntries(append(compact), () => {});
     expect(lines).toEqual([
       "this node can't be brought up to date: it runs the original, and can't apply entries without commandCodec=boost",
@@ -133,7 +224,7 @@ describe("a node of the original", () => {
   });
 
   test("calls nobody back once it was closed", () => {
-    const { inner, peer } = mix(1);
+    const { inner, peer } = original();
     const replies: unknown[] = [];
     sendAll(peer, replies);
     peer.close();
@@ -141,12 +232,4 @@ describe("a node of the original", () => {
     expect(replies).toEqual([]);
     expect(inner.sent.at(-1)).toBe("close");
   });
-});
-
-test("a node that changes sides is treated by what it spoke last", () => {
-  const { inner, peer } = mix(1);
-  peer.TimeoutNow(timeoutNow, () => {});
-  inner.revision = 2;
-  peer.TimeoutNow(timeoutNow, () => {});
-  expect(inner.sent).toEqual(["TimeoutNow"]);
 });

@@ -96,6 +96,7 @@ export class CoreNode implements NodeView {
       {
         ...tuning.node,
         clusterSize: tuning.clusterSize,
+        mixed: false,
         noop: new Uint8Array(0),
         random: this.prng.float,
       },

@@ -93,6 +93,7 @@ export class ForgetfulCluster {
         uncommittedBytesMax: 10_000,
         readMode: "readIndex",
         leaseClockDriftPpmMax: 0,
+        mixed: false,
         noop: new Uint8Array(0),
         random: this.prng.float,
       },

@@ -53,6 +53,7 @@ export class TestNode {
         uncommittedBytesMax: 1_000_000,
         readMode: "readIndex",
         leaseClockDriftPpmMax: 0,
+        mixed: false,
         noop: new Uint8Array(0),
         random: () => 0,
         ...options,

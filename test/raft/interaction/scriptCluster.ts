@@ -256,6 +256,7 @@ function nodeOptions(id: number, clusterSize: number, options: Partial<CoreOptio
     uncommittedBytesMax: 1_000_000,
     readMode: "readIndex",
     leaseClockDriftPpmMax: 0,
+    mixed: false,
     noop: new Uint8Array(0),
     random: () => (id + 1) / (clusterSize + 1),
     ...options,

@@ -1,0 +1,207 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { entryOverheadBytes } from "../../../raft/core/index.js";
+import { heartbeatMs, logOf, mismatch, success, TestNode, type OutgoingAppend } from "./harness.js";
+import { OriginalFollower } from "./originalFollower.js";
+
+/** A leader whose followers may be nodes of the original. */
+
+function leader(terms: readonly number[] = [], setup = {}): TestNode {
+  return new TestNode({ mixed: true, inflightMax: 1, entries: logOf(terms), ...setup }).elect();
+}
+
+const to = (sent: readonly OutgoingAppend[], id: number): OutgoingAppend[] =>
+  sent.filter((append) => append.to === id);
+
+/** What goes to node 1 now: where it begins, how many entries, and the commit index. */
+function sentTo1(node: TestNode): string[] {
+  return to(node.appends(), 1).map(
+    ({ request: { prevLogIndex, entries, leaderCommit } }) =>
+      `${prevLogIndex}+${entries.length} c${leaderCommit}`,
+  );
+}
+
+describe("one request is out to a follower at a time", () => {
+  test("proposals wait for the answer, and heartbeats, too", () => {
+    const node = leader();
+    const [first] = to(node.appends(), 1);
+    node.propose("a");
+    node.propose("b");
+    node.elapse(heartbeatMs);
+    expect(sentTo1(node)).toEqual([]);
+    node.core.appendEntriesReplied(1, first!.context, success(1));
+    expect(sentTo1(node)).toEqual(["1+2 c1"]);
+  });
+
+  test("a read asks once the answer is there", () => {
+    const node = leader();
+    node.sync();
+    node.propose("a");
+    const [append] = to(node.appends(), 1);
+    const round = node.core.requestRead();
+    expect(sentTo1(node)).toEqual([]);
+    node.core.appendEntriesReplied(1, append!.context, success(1));
+    const [beat] = to(node.appends(), 1);
+    expect(beat!.request).toMatchObject({ prevLogIndex: 2, entries: [] });
+    node.core.appendEntriesReplied(1, beat!.context, success(1));
+    expect(node.settle().reads).toEqual([{ round, index: 1 }]);
+  });
+
+  test("a batch has as many bytes as are allowed", () => {
+    const node = leader([], { appendBytesMax: 3 * (1 + entryOverheadBytes) });
+    node.sync();
+    node.propose("a", "b", "c", "d", "e", "f", "g");
+    const sizes: number[] = [];
+    for (let [sent] = to(node.appends(), 1); sent !== undefined; [sent] = to(node.appends(), 1)) {
+      sizes.push(sent.request.entries.length);
+      node.acknowledge(sent);
+    }
+    expect(sizes).toEqual([3, 3, 1]);
+  });
+});
+
+test("a request names no commit index beyond its last entry: the original would commit what stands there", () => {
+  const node = leader([1, 1, 1], { appendBytesMax: 1 });
+  const [first, second] = node.appends();
+  node.acknowledge(second!);
+  expect(node.core.log.commitIndex).toBe(4);
+  node.core.appendEntriesReplied(1, first!.context, mismatch(2, 2));
+  expect(sentTo1(node)).toEqual(["1+1 c2"]);
+});
+
+describe("after a lost answer", () => {
+  test("the probe begins at the leader's own end, and follows UpdateNextIndex down", () => {
+    const node = leader([1, 1, 1]);
+    const [sent] = to(node.appends(), 1);
+    node.core.appendEntriesFailed(1, sent!.context);
+    node.elapse(heartbeatMs);
+    const [probe] = to(node.appends(), 1);
+    expect(probe!.request).toMatchObject({ prevLogIndex: 4, entries: [] });
+    node.core.appendEntriesReplied(1, probe!.context, mismatch(2, 2));
+    expect(sentTo1(node)).toEqual(["1+3 c0"]);
+  });
+
+  test("so it is where all was well before", () => {
+    const node = leader([1, 1, 1]);
+    node.sync();
+    node.propose("a");
+    const [sent] = to(node.appends(), 1);
+    node.core.appendEntriesFailed(1, sent!.context);
+    node.elapse(heartbeatMs);
+    expect(sentTo1(node)).toEqual(["5+0 c4"]);
+  });
+
+  test("nothing but probes goes out until one is answered", () => {
+    const node = leader([1, 1, 1]);
+    const [sent] = to(node.appends(), 1);
+    node.core.appendEntriesFailed(1, sent!.context);
+    node.propose("a");
+    node.elapse(heartbeatMs);
+    expect(sentTo1(node)).toHaveLength(1);
+    node.elapse(heartbeatMs);
+    expect(sentTo1(node)).toEqual([]);
+  });
+});
+
+test("while a follower waits for a snapshot, its heartbeats are at the end of the log", () => {
+  const node = leader([1, 1, 1, 1]);
+  const [first, second] = node.appends();
+  node.acknowledge(second!);
+  node.core.compact(4);
+  node.core.appendEntriesReplied(1, first!.context, mismatch(2, 2));
+  expect(node.settle().snapshots).toEqual([{ to: 1, term: 2 }]);
+  node.elapse(heartbeatMs);
+  expect(sentTo1(node)).toEqual(["5+0 c5"]);
+});
+
+const event = fc.oneof(
+  { weight: 4, arbitrary: fc.constant("propose" as const) },
+  { weight: 8, arbitrary: fc.constant("deliver" as const) },
+  { weight: 2, arbitrary: fc.constant("lose request" as const) },
+  { weight: 2, arbitrary: fc.constant("lose answer" as const) },
+  { weight: 3, arbitrary: fc.constant("wait" as const) },
+  { weight: 1, arbitrary: fc.constant("read" as const) },
+);
+
+/** A leader and two followers of the original, with a network that loses. */
+class MixedCluster {
+  readonly node: TestNode;
+  readonly followers: readonly OriginalFollower[];
+  private readonly out: (OutgoingAppend | null)[] = [null, null];
+
+  constructor(node: TestNode, followers: readonly OriginalFollower[]) {
+    this.node = node;
+    this.followers = followers;
+    this.send();
+  }
+
+  step(what: string, at: number): void {
+    const sent = this.out[at]!;
+    if (what === "propose") this.node.propose(`x${this.node.core.log.lastIndex}`);
+    else if (what === "wait") this.node.elapse(heartbeatMs);
+    else if (what === "read") this.node.core.requestRead();
+    else if (sent !== null) this.answer(sent, what, at);
+    this.send();
+  }
+
+  private answer(sent: OutgoingAppend, what: string, at: number): void {
+    this.out[at] = null;
+    const reply = what === "lose request" ? null : this.followers[at]!.append(sent.request);
+    if (reply === null || what === "lose answer")
+      this.node.core.appendEntriesFailed(sent.to, sent.context);
+    else this.node.core.appendEntriesReplied(sent.to, sent.context, reply);
+    // A stock original does so every 50 bytes.
+    this.followers[at]!.takeSnapshot();
+  }
+
+  private send(): void {
+    for (const sent of this.node.appends()) {
+      if (this.out[sent.to - 1] !== null) throw new Error(`two requests are out to ${sent.to}`);
+      this.out[sent.to - 1] = sent;
+    }
+  }
+}
+
+test("whatever is lost, no follower is made to end, and all get the log", () => {
+  fc.assert(
+    fc.property(
+      fc.nat(6),
+      fc.tuple(fc.nat(6), fc.nat(6)),
+      fc.tuple(fc.nat(3), fc.nat(3)),
+      fc.array(fc.tuple(event, fc.nat(1)), { maxLength: 120 }),
+      (common, kept, tails, steps) => {
+        // What all have of terms 1 and 2, and behind it what each took from a leader that is gone.
+        const terms = Array.from({ length: common }, (_, i) => (i < 3 ? 1 : 2));
+        const node = new TestNode({
+          mixed: true,
+          inflightMax: 1,
+          entries: logOf(terms),
+          hardState: { term: 4, votedFor: -1 },
+        }).elect();
+        const followers = kept.map((length, i) => {
+          const committed = Math.min(length, common);
+          const tail = Array.from({ length: tails[i]! }, () => 3);
+          return new OriginalFollower(
+            logOf([...terms.slice(0, committed), ...(committed === common ? tail : [])]),
+            committed,
+          );
+        });
+        const cluster = new MixedCluster(node, followers);
+        for (const [what, at] of steps) {
+          cluster.step(what, at);
+          expect(followers.map(({ ended }) => ended)).toEqual(["", ""]);
+        }
+        for (let i = 0; i < 200; i++) cluster.step(i % 4 < 2 ? "deliver" : "wait", i % 2);
+        const { log } = node.core;
+        expect(log.commitIndex).toBe(log.lastIndex);
+        for (const follower of followers) {
+          expect(follower.ended).toBe("");
+          expect(follower.commitIndex).toBe(log.lastIndex);
+          for (let index = 1; index <= log.lastIndex; index++)
+            expect(follower.entries[index - 1]).toEqual(log.entry(index));
+        }
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
