@@ -218,7 +218,8 @@ export const storageTuningDefaults: StorageTuning = {
   syncRetryBatches: 500,
   syncMarkMs: 100,
   spaceCheckMs: 1_000,
-  snapshotBufferBytes: 256 * KiB,
+  // One chunk of a state: each goes to the disk before the next is gathered, and the loop turns.
+  snapshotBufferBytes: 64 * KiB,
   snapshotSyncBytes: 8 * MiB,
 };
 

@@ -60,7 +60,11 @@ export class StateCapture implements Iterable<Uint8Array> {
     writeHeader(this.header, { logTimeMs, sessionCount, keyCount });
   }
 
-  /** Each chunk is an array of its own. One may be empty: the state had nothing for a slice. */
+  /**
+   * A chunk is good until the next one is asked for: the memory of two serves all of them, for what
+   * large arrays leave to the collector stops everything. One may be empty: the state had nothing
+   * for a slice.
+   */
   *[Symbol.iterator](): Generator<Uint8Array, void, undefined> {
     try {
       const chunk = new ChunkBuffer();
@@ -124,6 +128,8 @@ function* largePairChunks(
 /** Gathers records into chunks of `chunkBytes`. */
 class ChunkBuffer {
   private bytes = allocateBytes(chunkBytes);
+  /** The chunk handed out last is read while the next one is begun. */
+  private spare = allocateBytes(chunkBytes);
   private used = 0;
 
   get room(): number {
@@ -144,8 +150,10 @@ class ChunkBuffer {
 
   /** What was gathered; a new chunk begins. */
   take(): Uint8Array {
-    const chunk = this.bytes.subarray(0, this.used);
-    this.bytes = allocateBytes(chunkBytes);
+    const full = this.bytes;
+    const chunk = full.subarray(0, this.used);
+    this.bytes = this.spare;
+    this.spare = full;
     this.used = 0;
     return chunk;
   }

@@ -21,6 +21,8 @@ export interface GroupCommitEnvironment {
   readonly writeInlineBytesMax: number;
   /** Least time between two notes of how far a segment is synced. */
   readonly syncMarkMs: number;
+  /** Whether much else is being written, behind which a sync may have to wait for long. */
+  readonly diskIsBusy: () => boolean;
 }
 
 export class GroupCommit {
@@ -100,7 +102,7 @@ export class GroupCommit {
     if (bytes.length === 0) {
       this.finish(batch);
       if (this.encoder.hasPending) this.request();
-    } else if (this.policy.waits(batch.entryCount, bytes.length)) {
+    } else if (this.policy.waits(batch.entryCount, bytes.length, this.environment.diskIsBusy())) {
       this.writeWaiting(batch, file, bytes, startedAt);
     } else {
       void this.writeBeside(batch, file, bytes, startedAt);

@@ -54,6 +54,11 @@ export class SegmentFiles {
     return join(this.directory, segmentName(sequence));
   }
 
+  /** A segment is being filled with zeros. */
+  get isPreparing(): boolean {
+    return this.preparing.size > 0;
+  }
+
   /** Takes in a segment that recovery found, or that is written to from now on. */
   add(sequence: number, lastIndex = 0): void {
     this.segments.push({ sequence, lastIndex });

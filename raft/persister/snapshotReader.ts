@@ -70,23 +70,15 @@ export class FileSnapshotReader implements SnapshotReader {
     }
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    if (this.closed) throw new StorageError("CLOSED", "the snapshot reader was closed");
-    const from = Math.min(Math.max(0, offset), this.size);
-    const to = Math.min(from + Math.max(0, length), this.size);
-    if (from === to) return new Uint8Array();
-    const firstBlock = Math.floor(from / snapshotBlockBytes);
-    const start = firstBlock * snapshotBlockBytes;
-    const end = Math.min(blockCount(to) * snapshotBlockBytes, this.size);
-    const blocks = await readPart(this.file, snapshotHeaderBytes + start, end - start);
-    this.checkBlocks(blocks, firstBlock, end - start);
-    return blocks.subarray(from - start, to - start);
+  read(offset: number, length: number): Promise<Uint8Array> {
+    return this.readWith(offset, length, (bytes) => new Uint8Array(bytes));
   }
 
   /** Reads all of it. @throws StorageError DAMAGED naming the block. */
   async verify(): Promise<void> {
+    const memory = new Uint8Array(verifyBytes);
     for (let offset = 0; offset < this.size; offset += verifyBytes) {
-      await this.read(offset, verifyBytes);
+      await this.readWith(offset, verifyBytes, (bytes) => memory.subarray(0, bytes));
     }
   }
 
@@ -94,6 +86,25 @@ export class FileSnapshotReader implements SnapshotReader {
     if (this.closed) return;
     this.closed = true;
     await this.file.close();
+  }
+
+  private async readWith(
+    offset: number,
+    length: number,
+    memory: (bytes: number) => Uint8Array,
+  ): Promise<Uint8Array> {
+    if (this.closed) throw new StorageError("CLOSED", "the snapshot reader was closed");
+    const from = Math.min(Math.max(0, offset), this.size);
+    const to = Math.min(from + Math.max(0, length), this.size);
+    if (from === to) return new Uint8Array();
+    const firstBlock = Math.floor(from / snapshotBlockBytes);
+    const start = firstBlock * snapshotBlockBytes;
+    const end = Math.min(blockCount(to) * snapshotBlockBytes, this.size);
+    const into = memory(end - start);
+    const bytesRead = await this.file.read(into, snapshotHeaderBytes + start);
+    const blocks = into.subarray(0, bytesRead);
+    this.checkBlocks(blocks, firstBlock, end - start);
+    return blocks.subarray(from - start, to - start);
   }
 
   private checkBlocks(bytes: Uint8Array, firstBlock: number, expected: number): void {

@@ -43,6 +43,11 @@ export class SnapshotStore {
     this.options = options;
   }
 
+  /** A snapshot is being written, received or read back. */
+  get isWriting(): boolean {
+    return this.writers.size > 0;
+  }
+
   path(meta: SnapshotMeta): string {
     return join(this.directory, snapshotName(meta));
   }

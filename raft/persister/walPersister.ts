@@ -214,7 +214,9 @@ export class WalPersister implements Persister {
         found,
         log,
       );
-      const wal = new Wal(storageId, found.position, files, settings.syncPolicy, latch, settings);
+      const diskIsBusy = (): boolean => snapshots.isWriting || files.isPreparing;
+      const options = { ...settings, diskIsBusy };
+      const wal = new Wal(storageId, found.position, files, settings.syncPolicy, latch, options);
       for (const { index, command } of entries) {
         wal.sizes.append(index, entryHeaderBytes + command.length);
       }
@@ -321,7 +323,8 @@ async function beginLog(
   try {
     await files.prepare(firstSequence);
     files.add(firstSequence);
-    const wal = new Wal(storageId, position, files, settings.syncPolicy, latch, settings);
+    const options = { ...settings, diskIsBusy: () => false };
+    const wal = new Wal(storageId, position, files, settings.syncPolicy, latch, options);
     await wal.flush();
   } finally {
     await files.close();

@@ -42,7 +42,7 @@ function sample(): KvStateMachine {
 }
 
 function chunksOf(machine: KvStateMachine): Uint8Array[] {
-  return [...captureState(machine)];
+  return Array.from(captureState(machine), (chunk) => chunk.slice());
 }
 
 function cut(whole: Uint8Array, size: number): Uint8Array[] {
@@ -129,7 +129,7 @@ describe("a snapshot of the state", () => {
         const capture = captureState(machine);
         const chunks: Uint8Array[] = [];
         for (const chunk of capture) {
-          chunks.push(chunk);
+          chunks.push(chunk.slice());
           const from = 5 * chunks.length;
           for (const fields of during.slice(from, from + 5)) apply(machine, fields);
         }
@@ -151,7 +151,7 @@ describe("a snapshot of the state", () => {
     const expected = Buffer.concat(chunksOf(machine));
     const chunks: Uint8Array[] = [];
     for (const chunk of captureState(machine)) {
-      chunks.push(chunk);
+      chunks.push(chunk.slice());
       fill(1 + chunks.length);
     }
     expect(Buffer.concat(chunks).equals(expected)).toBe(true);

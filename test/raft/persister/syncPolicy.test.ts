@@ -8,7 +8,7 @@ const { syncRetryBatches } = storageTuningDefaults;
 function feed(policy: AdaptiveSync, batches: number, entries: number, ms: number): number {
   let waited = 0;
   for (let i = 0; i < batches; i++) {
-    if (policy.waits(entries, entries * 300)) waited++;
+    if (policy.waits(entries, entries * 300, false)) waited++;
     policy.observe(entries, ms);
   }
   return waited;
@@ -27,9 +27,19 @@ test("does not wait with hundreds of callers, and learns when they go", () => {
 test("does not wait for one large batch among small ones", () => {
   const policy = new AdaptiveSync(storageTuningDefaults);
   feed(policy, 100, 1, 0.2);
-  expect(policy.waits(1, 1 << 20)).toBe(false);
-  expect(policy.waits(1000, 3000)).toBe(false);
-  expect(policy.waits(1, 300)).toBe(true);
+  expect(policy.waits(1, 1 << 20, false)).toBe(false);
+  expect(policy.waits(1000, 3000, false)).toBe(false);
+  expect(policy.waits(1, 300, false)).toBe(true);
+});
+
+test("does not wait behind what else is written, and goes on waiting after that", () => {
+  const policy = new AdaptiveSync(storageTuningDefaults);
+  feed(policy, 100, 1, 0.2);
+  for (let i = 0; i < 100; i++) {
+    expect(policy.waits(1, 300, true)).toBe(false);
+    policy.observe(1, 50);
+  }
+  expect(feed(policy, 100, 1, 0.2)).toBe(100);
 });
 
 test("waits for a slow disk now and then, to see whether it still is slow", () => {
