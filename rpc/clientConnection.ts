@@ -164,7 +164,7 @@ export class ClientConnection
   notify(framer: RequestFramer<unknown>, controller: MprpcController, request: unknown): void {
     const writer = this.#connection.open();
     const { metadata } = controller;
-    const timeoutMs = Math.min(Math.ceil(controller.timeoutMs), timeoutMsMax);
+    const timeoutMs = controller.timeoutMs > 0 ? wireTimeout(controller.timeoutMs, 0) : 0;
     framer.write(writer, request, notifyId, timeoutMs, metadata, this.#requestLimits, notifyFlag);
   }
 

@@ -1,5 +1,12 @@
 import type { PeerIdentity } from "./peerIdentity.js";
-import { noDetails, RpcError, RpcStatus, statusName, type ErrorDetail } from "./status.js";
+import {
+  noDetails,
+  RpcError,
+  RpcStatus,
+  statusFromNumber,
+  statusName,
+  type ErrorDetail,
+} from "./status.js";
 
 /** A key (lower-case ASCII) and its value, carried beside a call. */
 export interface MetadataEntry {
@@ -152,7 +159,7 @@ export class MprpcController {
 
   /**
    * Ends the call with `status`, a text for people and details for programs. OK is not a failure:
-   * it becomes UNKNOWN.
+   * it becomes UNKNOWN, as does a number that is no status.
    */
   setFailed(
     reason: string,
@@ -160,8 +167,8 @@ export class MprpcController {
     cause?: unknown,
     details: readonly ErrorDetail[] = noDetails,
   ): void {
-    const kept = status === RpcStatus.OK ? RpcStatus.UNKNOWN : status;
-    const text = reason === "" ? statusName(kept) : reason;
+    const kept = status === RpcStatus.OK ? RpcStatus.UNKNOWN : statusFromNumber(status);
+    const text = reason || statusName(kept);
     this.#failure = { status: kept, text, cause, details, error: null };
   }
 

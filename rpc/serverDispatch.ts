@@ -239,7 +239,9 @@ export class ServerDispatch implements ServerCallOwner {
     const parked = this.#parked;
     if (parked === null) return;
     this.#parked = null;
-    if (parked.call.answered) this.#release(parked.call);
+    // A one-way call counts as answered from the start; only its deadline ends it before it begins.
+    const { callId, answered, controller } = parked.call;
+    if (callId === oneWayId ? controller.isCanceled() : answered) this.#release(parked.call);
     else this.#run(parked.call, parked.request);
     if (this.#parked === null) this.#owner.onCallsFull(false);
   }

@@ -1,7 +1,7 @@
 import { ByteWriter } from "./byteWriter.js";
 import type { Connection } from "./connection.js";
 import { tooLarge, writeStatus, type FrameLimits } from "./framing.js";
-import type { Metadata } from "./mprpcController.js";
+import { noMetadata, type Metadata } from "./mprpcController.js";
 import type { ServerCall } from "./serverCall.js";
 import { RpcError, RpcStatus } from "./status.js";
 
@@ -25,21 +25,17 @@ export class ServerReplies {
   /** Answers a call of revision 2 as its handler wants it. `alone`: no other is running. */
   answer(call: ServerCall, response: unknown, alone: boolean): void {
     const { controller, callId, stream } = call;
-    if (controller.failed()) {
+    if (controller.failed() || stream !== null) {
       this.writeStatus(call);
       return;
     }
     try {
-      if (stream !== null) {
-        this.writeStatus(call);
-        return;
-      }
       const writer = this.#connection.open(alone);
       const { framer } = call.offered;
       framer.write(writer, callId, controller.replyMetadata, response, this.#limits);
     } catch (error) {
       this.setBroken(call, error);
-      this.writeStatus(call);
+      this.#append(call, noMetadata);
     }
   }
 
@@ -67,9 +63,19 @@ export class ServerReplies {
 
   /** How a call failed, or how a stream ended. */
   writeStatus(call: ServerCall): void {
+    try {
+      this.#append(call, lastOf(call));
+    } catch (error) {
+      // Nothing of what the handler wanted to say with it is left: neither metadata nor details.
+      this.setBroken(call, error);
+      this.#append(call, noMetadata);
+    }
+  }
+
+  #append(call: ServerCall, metadata: Metadata): void {
     const { controller } = call;
     const { status, details } = controller;
-    const outcome = { status, errorText: controller.errorText(), metadata: lastOf(call), details };
+    const outcome = { status, errorText: controller.errorText(), metadata, details };
     writeStatus(this.#connection.open(), call.callId, outcome, this.#limits);
   }
 

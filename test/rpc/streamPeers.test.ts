@@ -270,6 +270,39 @@ describe("one-way calls", () => {
     expect(seen?.abortSignal.reason).toMatchObject({ code: "DEADLINE_EXCEEDED" });
   });
 
+  test.each([-5, 0, Number.NaN, Infinity])("ask for no deadline with %d ms", async (timeoutMs) => {
+    const { feed, port } = await startFeed();
+    const channel = openChannel(port);
+    let lost = 0;
+    channel.onConnectionLost = () => lost++;
+    await get(channel, "k");
+    const deadlines: number[] = [];
+    feed.get = (_request, { deadline }) => {
+      deadlines.push(deadline);
+      return {};
+    };
+    channel.notify(getMethod, {}, { timeoutMs });
+    await until(() => deadlines.length === 1 || lost > 0, "it has arrived");
+    expect(deadlines).toEqual([Infinity]);
+    expect(lost).toBe(0);
+  });
+
+  test("beyond the calls in flight wait like others, and are all run", async () => {
+    const { feed, port } = await startFeed({ callsInFlightMax: 2 });
+    const channel = openChannel(port, { callsInFlightMax: 10 });
+    await get(channel, "k");
+    const ran: string[] = [];
+    feed.get = async ({ Key }) => {
+      ran.push(text(Key));
+      await settled();
+      return {};
+    };
+    const names = Array.from({ length: 12 }, (_, index) => `${index}`);
+    for (const name of names) channel.notify(getMethod, { Key: bytes(name) });
+    await get(channel, "last");
+    expect(ran).toEqual([...names, "last"]);
+  });
+
   test("outlive their caller", async () => {
     const { feed, port, provider } = await startFeed();
     let seen: MprpcController | undefined;
