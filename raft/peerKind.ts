@@ -61,13 +61,15 @@ export class PeerKind {
   }
 
   private connected(): void {
-    if (this.current !== "unknown") return;
-    this.giveUp?.();
-    this.giveUp = this.peer.greet(this.startMs, (answer) => {
+    // While a greeting is out, only its deadline makes this side connect anew: "silent" follows.
+    if (this.current !== "unknown" || this.giveUp !== null) return;
+    const giveUp = this.peer.greet(this.startMs, (answer) => {
+      if (this.giveUp !== giveUp) return;
       this.giveUp = null;
       if (answer === "answered") this.current = this.peer.revision === 1 ? "original" : "ours";
       else if (answer === "silent") this.current = "original";
     });
+    this.giveUp = giveUp;
   }
 
   private become(kind: PeerKindName): void {

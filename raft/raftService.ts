@@ -65,7 +65,8 @@ export class RaftService implements RpcService {
     const wrong = checkAppendEntries(request, id, clusterSize);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
     this.raft.heardFrom(request.from, controller.revision);
-    this.raft.appendEntries(request, done);
+    const byOriginal = controller.revision === 1;
+    this.raft.appendEntries(byOriginal ? { ...request, byOriginal } : request, done);
   }
 
   private RequestVote(args: RequestVoteArgs, controller: MprpcController, done: Done): void {

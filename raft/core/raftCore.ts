@@ -201,7 +201,7 @@ export class RaftCore {
     }
     const result = appendToLog(this.log, request);
     this.judgeStanding(request, result.success);
-    const reply = this.appendReply(result.success, result.updateNextIndex);
+    const reply = this.appendReply(result.success, result.updateNextIndex, request.byOriginal);
     // A reply that reveals nothing unsaved does not wait for the disk: it may confirm a read.
     const unsaved = this.hardStateUnsaved || result.matchIndex > this.log.durableIndex;
     this.outbox.reply(replyTo, reply, unsaved);
@@ -503,12 +503,16 @@ export class RaftCore {
     if (isNew) this.becomeVoter(-1);
   }
 
-  /** The leader's word on whether this node votes; only what follows on its log counts. */
-  private judgeStanding({ admits, from }: AppendEntries, success: boolean): void {
+  /**
+   * The leader's word on whether this node votes; only what follows on its log counts. One of the
+   * original has none, but each of its requests goes up to the end of its log: to a new process, that
+   * is all that an earlier one can have acknowledged.
+   */
+  private judgeStanding({ admits, from, byOriginal }: AppendEntries, success: boolean): void {
     const { joining } = this;
     if (joining === null) {
       if (admits === lostEntries) this.loseVote();
-    } else if (success && admits === joining.nonce && joining.heardAll) {
+    } else if (success && joining.heardAll && (admits === joining.nonce || byOriginal === true)) {
       // It may have voted for another in this term, which it does not know any more.
       this.becomeVoter(from);
     }
@@ -583,8 +587,14 @@ export class RaftCore {
     return request.term < this.currentTerm ? voteState.expired : voteState.refused;
   }
 
-  private appendReply(success: boolean, updateNextIndex: number): AppendEntriesReply {
-    const joining = this.joining?.nonce;
+  private appendReply(
+    success: boolean,
+    updateNextIndex: number,
+    byOriginal = false,
+  ): AppendEntriesReply {
+    // A leader of the original heeds no reply of a node that joins, and would not go back for it.
+    const isHeard = byOriginal && this.joining?.heardAll === true;
+    const joining = isHeard ? undefined : this.joining?.nonce;
     return {
       type: "AppendEntriesReply",
       term: this.currentTerm,

@@ -66,6 +66,8 @@ export interface AppendEntries {
    * `lostEntries`: it lost what it had acknowledged, and must join anew. Otherwise undefined.
    */
   readonly admits?: number | undefined;
+  /** The leader is a node of the original: it can't admit, and sends all that it has at once. */
+  readonly byOriginal?: boolean;
 }
 
 export interface AppendEntriesReply {

@@ -83,6 +83,14 @@ describe("settings", () => {
     expect(() => readSettings(list(option))).toThrow(message);
   });
 
+  test.each([
+    ["readMode=lease", "readMode must be readIndex with commandCodec=boost"],
+    ["heartbeatMs=120", "heartbeatMs (120) must be at most 100 with commandCodec=boost"],
+  ])("that nodes of the original can't follow are refused beside them: %s", (option, message) => {
+    expect(() => readSettings(list(option))).not.toThrow();
+    expect(() => readSettings(list(option, "commandCodec=boost"))).toThrow(message);
+  });
+
   test("are refused with the name of the variable or the option", () => {
     expect(() => readSettings(list(), { KV_HEARTBEAT_MS: "x" })).toThrow(
       /^KV_HEARTBEAT_MS: heartbeatMs must be/,

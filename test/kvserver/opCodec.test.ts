@@ -2,6 +2,7 @@ import { join } from "node:path";
 import * as fc from "fast-check";
 import protobuf from "protobufjs";
 import { describe, expect, test } from "vitest";
+import { originalNodes } from "../../config/options.js";
 import { decodeOp, encodeOp, OpCodecError, type Op } from "../../kvserver/opCodec.js";
 
 const proto = join(import.meta.dirname, "../../proto/kvServerRPC.proto");
@@ -118,6 +119,16 @@ describe("the compact encoding", () => {
     expect(() => encodeOp({ ...sample, requestId: bad }, "compact")).toThrow(OpCodecError);
     expect(() => encodeOp({ ...sample, logTimeMs: bad }, "boost")).toThrow(OpCodecError);
   });
+});
+
+test("a command that fits into no request to a node of the original is refused in its encoding", () => {
+  const { commandBytesMax } = originalNodes;
+  const rest = encodeOp({ ...sample, value: new Uint8Array(10_000) }, "boost").length - 10_000;
+  const largest = { ...sample, value: new Uint8Array(commandBytesMax - rest) };
+  expect(encodeOp(largest, "boost")).toHaveLength(commandBytesMax);
+  const larger = { ...sample, value: new Uint8Array(commandBytesMax - rest + 1) };
+  expect(() => encodeOp(larger, "boost")).toThrow(/59501 bytes.*no node of the original/);
+  expect(() => encodeOp(larger, "compact")).not.toThrow();
 });
 
 describe("both encodings", () => {

@@ -1,7 +1,18 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { entryOverheadBytes } from "../../../raft/core/index.js";
-import { heartbeatMs, logOf, mismatch, success, TestNode, type OutgoingAppend } from "./harness.js";
+import {
+  appendEntries,
+  heartbeatMs,
+  logOf,
+  mismatch,
+  refused,
+  requestVote,
+  success,
+  TestNode,
+  voteRequestsOf,
+  type OutgoingAppend,
+} from "./harness.js";
 import { OriginalFollower } from "./originalFollower.js";
 
 /** A leader whose followers may be nodes of the original. */
@@ -112,6 +123,50 @@ test("while a follower waits for a snapshot, its heartbeats are at the end of th
   expect(node.settle().snapshots).toEqual([{ to: 1, term: 2 }]);
   node.elapse(heartbeatMs);
   expect(sentTo1(node)).toEqual(["5+0 c5"]);
+});
+
+function joining(): TestNode {
+  const node = new TestNode({ hardState: { term: 0, votedFor: -1, joining: true } });
+  node.elapse(0);
+  return node;
+}
+
+function hear(node: TestNode, terms: readonly number[]): void {
+  const asked = voteRequestsOf(node.settle());
+  for (const { to: peer, request } of asked)
+    node.core.requestVoteReplied(peer, request, refused(terms[peer - 1]!));
+}
+
+const request = (after: readonly [number, number], terms: readonly number[]) => ({
+  ...appendEntries({ term: 3, after, terms }),
+  byOriginal: true,
+});
+
+describe("a node that has forgotten what it had joins under a leader of the original", () => {
+  test("not before all others have told their terms", () => {
+    const node = joining();
+    expect(node.append(request([0, 0], [3]))).toMatchObject({ success: true });
+    expect(node.core.isJoining).toBe(true);
+    expect(node.append(request([1, 3], [])).joining).toBeDefined();
+  });
+
+  test("by going back for what it lacks, and votes when it has all of it", () => {
+    const node = joining();
+    hear(node, [3, 2]);
+    const refusal = node.append(request([2, 3], [3]));
+    expect(refusal).toEqual(mismatch(3, 1));
+    expect(node.core.isJoining).toBe(true);
+    expect(node.append(request([0, 0], [3, 3, 3]))).toEqual(success(3));
+    expect(node.core.isJoining).toBe(false);
+    expect(node.vote(requestVote(3, 2, [9, 3])).voteGranted).toBe(false);
+  });
+
+  test("not under one that a later leader has replaced", () => {
+    const node = joining();
+    hear(node, [3, 4]);
+    expect(node.append(request([0, 0], [3]))).toMatchObject({ success: false, term: 4 });
+    expect(node.core.isJoining).toBe(true);
+  });
 });
 
 const event = fc.oneof(
