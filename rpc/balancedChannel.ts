@@ -44,7 +44,7 @@ export class BalancedChannel implements RpcChannel {
   /** Where `pick_first` is, and where `round_robin` goes next. */
   #at = 0;
 
-  /** @throws RangeError without an address, or for one whose port is none. */
+  /** @throws RangeError without an address, for one whose port is none, or an option out of range. */
   constructor(options: BalancedChannelOptions) {
     const { addresses, policy = "pick_first", ...rest } = options;
     if (addresses.length === 0) throw new RangeError("a channel needs an address");

@@ -1,13 +1,14 @@
 import type { Socket } from "node:net";
-import { rpcDefaults, type RpcOptions } from "../config/options.js";
+import type { RpcOptions } from "../config/options.js";
 import { Backoff } from "./backoff.js";
+import { rpcOptionsOf } from "./checkOptions.js";
 import { ClientCall, type CallKind, type ClientCallOwner } from "./clientCall.js";
 import { ClientConnection, type ClientConnectionOwner } from "./clientConnection.js";
 import { ClientStream } from "./clientStream.js";
 import { DeadlineTimer } from "./deadlineTimer.js";
 import { Dialer, type DialOwner } from "./dial.js";
 import { Fifo } from "./fifo.js";
-import { RequestFramer, streamCreditMax } from "./framing.js";
+import { RequestFramer } from "./framing.js";
 import { MprpcController, type CallOptions } from "./mprpcController.js";
 import type { MethodDescriptor, RpcChannel, StreamFlow, StreamSink } from "./service.js";
 import { RpcError, RpcStatus } from "./status.js";
@@ -77,7 +78,7 @@ export class MprpcChannel implements RpcChannel {
   #lastError: RpcError | null = null;
   #closed = false;
 
-  /** @throws RangeError for a port that is none, or a window of streams that no header can tell. */
+  /** @throws RangeError for a port that is none, or an option that is out of range. */
   constructor(options: MprpcChannelOptions) {
     const { host, port, unrefWhenIdle = false, tls, ...limits } = options;
     // Later it would be thrown by the first call, and a call never throws.
@@ -87,8 +88,7 @@ export class MprpcChannel implements RpcChannel {
     this.host = host;
     this.port = port;
     this.#unrefWhenIdle = unrefWhenIdle;
-    this.#options = { ...rpcDefaults, ...limits };
-    checkWindow(this.#options.streamWindowBytes);
+    this.#options = rpcOptionsOf(limits);
     this.#backoff = new Backoff(this.#options.backoffMsMin, this.#options.backoffMsMax);
     this.#dialer = new Dialer(host, port, this.#options.connectTimeoutMs, tls);
     this.#connectionOwner = {
@@ -351,11 +351,6 @@ export class MprpcChannel implements RpcChannel {
       call.fail(error.message, error.status, true, error);
     }
   }
-}
-
-function checkWindow(bytes: number): void {
-  if (Number.isInteger(bytes) && bytes >= 1 && bytes <= streamCreditMax) return;
-  throw new RangeError(`streamWindowBytes is ${bytes}; it must be 1 to ${streamCreditMax}`);
 }
 
 function sendOneWay(

@@ -1,5 +1,6 @@
 import { createServer, type Server, type Socket } from "node:net";
-import { rpcDefaults, rpcLimits, type RpcOptions } from "../config/options.js";
+import { rpcLimits, type RpcOptions } from "../config/options.js";
+import { rpcOptionsOf } from "./checkOptions.js";
 import type { Interceptor } from "./interceptor.js";
 import { interceptService } from "./interceptService.js";
 import { MethodTable } from "./methodTable.js";
@@ -38,13 +39,18 @@ export class RpcProvider {
   readonly #load: CallLoad;
   readonly #tls: TlsAcceptor | null;
   #server: Server | null = null;
+  /** Settles when the attempt to listen is over, however it ended. */
+  #listenEnded: Promise<unknown> = Promise.resolve();
   #closing: Promise<void> | null = null;
   #onEmpty: () => void = () => {};
 
-  /** @throws Error for TLS credentials that can't be read or don't fit together. */
+  /**
+   * @throws RangeError for an option that is out of range; Error for TLS credentials that can't be
+   * read or don't fit together.
+   */
   constructor(options: RpcProviderOptions = {}) {
     const { onError = () => {}, tls, interceptors = [], ...limits } = options;
-    this.#options = { ...rpcDefaults, ...limits };
+    this.#options = rpcOptionsOf(limits);
     this.#onError = onError;
     this.#load = new CallLoad(this.#options.callsInFlightTotalMax);
     this.#interceptors = interceptors;
@@ -74,19 +80,24 @@ export class RpcProvider {
 
   /**
    * Listens; resolves with the address, in which a port 0 has become the real one.
-   * @throws RpcError with UNAVAILABLE when the address can't be had: in use, or not this machine's.
+   * @throws RpcError with UNAVAILABLE when the address can't be had: in use, or not this machine's;
+   * or when `close` was called meanwhile.
    */
   async run(host: string, port: number): Promise<Address> {
-    if (this.#server !== null || this.#closing !== null) throw new Error("run was called before");
+    if (this.#closing !== null) throw new Error("the provider was closed");
+    if (this.#server !== null) throw new Error("run was called before");
     const server = createServer({ allowHalfOpen: true });
     this.#server = server;
     server.on("connection", (socket) => this.#accept(socket));
+    const listened = listening(server, host, port);
+    this.#listenEnded = listened.catch(() => {});
     try {
-      await listening(server, host, port);
+      await listened;
     } catch (error) {
       this.#server = null;
       throw unavailable(`listening on ${host}:${port}`, error);
     }
+    if (this.#closing !== null) throw unavailable(`listening on ${host}:${port}`, "closed");
     server.on("error", (error) => this.#onError(error, { peer: "", method: "" }));
     const address = server.address();
     if (address === null || typeof address === "string") throw new Error("not a TCP server");
@@ -113,7 +124,7 @@ export class RpcProvider {
 
   async #close(graceMs: number): Promise<void> {
     const server = this.#server;
-    const closed = server?.listening === true ? closing(server) : Promise.resolve();
+    const closed = server === null ? Promise.resolve() : this.#stopListening(server);
     const empty = new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
@@ -125,6 +136,12 @@ export class RpcProvider {
     if (this.#connections.size > 0) await empty;
     clearTimeout(timer);
     await closed;
+  }
+
+  /** One that still looks up its host can't be stopped: it would listen once it has. */
+  async #stopListening(server: Server): Promise<void> {
+    await this.#listenEnded;
+    if (server.listening) await closing(server);
   }
 
   #accept(socket: Socket): void {

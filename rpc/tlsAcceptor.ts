@@ -85,6 +85,8 @@ export class TlsAcceptor {
     }
     const server = createServer({
       ...credentials,
+      // Without authorities of ours nobody vouches for a caller: least of all Node's own list.
+      ca: credentials.ca ?? [],
       requestCert,
       rejectUnauthorized,
       minVersion: options.minVersion ?? tlsMinVersionDefault,

@@ -57,8 +57,10 @@ export class TlsFiles implements TlsSource {
 function versionOf(path: string | undefined): string {
   if (path === undefined) return "-";
   const found = statSync(path, { bigint: true });
-  // Said here because the error of reading one does not say which it was.
-  if (found.isDirectory()) throw new Error(`${path} is a directory`);
+  // Said here because the error of reading one does not say which it was; and from a pipe it would be
+  // waited for, with everything else.
+  if (!found.isFile())
+    throw new Error(`${path} is ${found.isDirectory() ? "a directory" : "no regular file"}`);
   const { ino, size, mtimeNs, ctimeNs } = found;
   if (size > rpcLimits.tlsFileBytesMax) {
     throw new RangeError(`${path} is larger than ${rpcLimits.tlsFileBytesMax} bytes`);

@@ -52,6 +52,20 @@ describe("RpcProvider", () => {
     await expect(new RpcProvider().run("192.0.2.1", 0)).rejects.toThrow(/EADDRNOTAVAIL/);
   });
 
+  test.each(["127.0.0.1", "localhost"])("closed while it begins to listen on %s", async (host) => {
+    const provider = new RpcProvider();
+    const running = provider.run(host, 0);
+    const closing = provider.close();
+    await expect(running).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await closing;
+    await expect(provider.run(host, 0)).rejects.toThrow("the provider was closed");
+    // One that listened all the same would be among what keeps this process alive.
+    await until(
+      () => !process.getActiveResourcesInfo().includes("TCPServerWrap"),
+      "nothing listens",
+    );
+  });
+
   test("two services of one name are refused", () => {
     const provider = new RpcProvider();
     provider.notifyService(new TestService());

@@ -66,6 +66,7 @@ describe.runIf(noOpenssl === "")("credentials", () => {
     expect(files({ key: cert })).toThrow(`${cert}: `);
     expect(files({ key: other })).toThrow(`${other} is not the key of ${cert}`);
     expect(files({ ca: folder })).toThrow(`${folder} is a directory`);
+    expect(files({ ca: "/dev/null" })).toThrow("/dev/null is no regular file");
     expect(files({ key: undefined })).toThrow(`${cert} is of no use without credentials.key`);
   });
 
