@@ -29,7 +29,7 @@ export interface RpcOptions {
   readonly streamsMax: number;
   /** Bytes of one stream that a server may send ahead of what the caller has taken; up to 2^31-1. */
   readonly streamWindowBytes: number;
-  /** From the first byte of a request to its last. */
+  /** From the first byte of a request, or of a reply of revision 2, to its last. */
   readonly frameTimeoutMs: number;
   /** How long a peer may take nothing of a full output buffer before it is let go. */
   readonly slowReaderTimeoutMs: number;
@@ -353,6 +353,8 @@ export const rpcLimits = {
   tcpKeepAliveMs: 15_000,
   /** How long a caller that was told of the end may take to hang up before it is hung up on. */
   goAwayLingerMs: 500,
+  /** Connections of one channel that take no more calls and wait for replies; the oldest then ends. */
+  retiredConnectionsMax: 16,
   /** Bytes of one file of TLS certificates or keys; all authorities of the web take a quarter. */
   tlsFileBytesMax: 1 * MiB,
   /** Bytes of JSON that mprpc-call takes from its standard input as one request. */

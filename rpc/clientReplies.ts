@@ -3,6 +3,7 @@ import type { CallWindow } from "./callWindow.js";
 import type { ClientCall } from "./clientCall.js";
 import type { Connection } from "./connection.js";
 import { FrameReader, type FrameSink } from "./frameReader.js";
+import { FrameWatch } from "./frameWatch.js";
 import {
   goAwayFlag,
   moreFlag,
@@ -44,16 +45,22 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
   readonly #window: CallWindow;
   readonly #owner: ClientRepliesOwner;
   readonly #frames: FrameReader<ReplyHeader>;
+  readonly #watch: FrameWatch;
   readonly #legacy = new LegacyReplyReader();
   #revision: 1 | 2 | undefined = undefined;
   #everReplied = false;
+  /** `Connection.flushes` when the last pong was put into the output. */
+  #pongedInFlush = -1;
 
   constructor(connection: Connection, window: CallWindow, owner: ClientRepliesOwner) {
     this.#connection = connection;
     this.#window = window;
     this.#owner = owner;
-    const { headerBytesMax, replyBytesMax: bodyBytesMax } = owner.options;
+    const { headerBytesMax, replyBytesMax: bodyBytesMax, frameTimeoutMs } = owner.options;
     this.#frames = new FrameReader(new ReplyHeader(), true, { headerBytesMax, bodyBytesMax }, this);
+    this.#watch = new FrameWatch(this.#frames, frameTimeoutMs, () => {
+      this.#distrust(`${owner.address} began a reply that never became whole`);
+    });
   }
 
   get revision(): 1 | 2 | undefined {
@@ -67,13 +74,18 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
 
   push(chunk: Buffer): void {
     if (this.#revision === undefined && !this.#learnRevision(chunk)) return;
-    if (this.#revision === 2) this.#frames.push(chunk);
-    else this.#onLegacyData(chunk);
+    if (this.#revision === 1) {
+      this.#onLegacyData(chunk);
+      return;
+    }
+    this.#frames.push(chunk);
+    this.#watch.onChunk();
   }
 
   /** Ends it all, in the middle of a chunk if need be. */
   stop(): void {
     this.#frames.stop();
+    this.#watch.stop();
   }
 
   onFrame(header: ReplyHeader, body: Buffer): void {
@@ -140,8 +152,16 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
 
   /** A frame that concerns the connection. */
   #onControl({ flags }: ReplyHeader): void {
-    if ((flags & replyPingFlag) !== 0) writeControl(this.#connection.open(), 0, pongFlag);
+    if ((flags & replyPingFlag) !== 0) this.#pong();
     if ((flags & goAwayFlag) !== 0) this.#owner.onGoAway();
+  }
+
+  /** One a flush answers all pings: a server that reads none of them must not fill our memory. */
+  #pong(): void {
+    const { flushes } = this.#connection;
+    if (this.#pongedInFlush === flushes) return;
+    this.#pongedInFlush = flushes;
+    writeControl(this.#connection.open(), 0, pongFlag);
   }
 
   #onStreamFrame(call: ClientCall, header: ReplyHeader, body: Buffer): void {
@@ -175,11 +195,21 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
       return;
     }
     const reply = this.#legacy.push(chunk);
+    const { replyBytesMax } = this.#owner.options;
     if (reply === undefined) this.onGarbage("a reply that is no message");
+    else if (this.#legacy.bytesMin > replyBytesMax) this.#onLegacyOversized(replyBytesMax);
     else if (reply !== null) this.#onLegacyReply(reply);
-    else if (this.#legacy.length > this.#owner.options.replyBytesMax) {
-      this.onGarbage("a reply beyond the limit");
-    }
+  }
+
+  /** Its end can't be waited for: what follows it on this connection could not be told from it. */
+  #onLegacyOversized(bytesMax: number): void {
+    this.#everReplied = true;
+    const error = tooLarge("reply", this.#legacy.bytesMin, bytesMax);
+    this.#window.forEach((call) => {
+      this.#window.remove(call);
+      call.failWith(error, false);
+    });
+    this.#owner.onUntrusted(error);
   }
 
   #onLegacyReply(reply: Buffer): void {

@@ -1,7 +1,7 @@
 import { readVarint, varintIncomplete, varintInvalid, type VarintResult } from "./varint.js";
 
 /** Groups within groups that are followed; protobuf's own limit. */
-const groupDepthMax = 100;
+export const groupDepthMax = 100;
 
 const found: VarintResult = { value: 0, next: 0 };
 

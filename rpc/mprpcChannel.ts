@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import type { RpcOptions } from "../config/options.js";
+import { rpcLimits, type RpcOptions } from "../config/options.js";
 import { Backoff } from "./backoff.js";
 import { rpcOptionsOf } from "./checkOptions.js";
 import { ClientCall, type CallKind, type ClientCallOwner } from "./clientCall.js";
@@ -314,11 +314,20 @@ export class MprpcChannel implements RpcChannel {
 
   #onRetired(connection: ClientConnection, error: RpcError | null): void {
     this.#retired.add(connection);
+    this.#dropOldestRetired();
     if (this.#connection !== connection) return;
     this.#connection = null;
     this.#backoff.reset();
     if (this.#waiting.length > 0) this.connectNow();
     if (error !== null) this.onConnectionLost(error, false);
+  }
+
+  /** A server that sends its callers away and never answers what it owes must not gather sockets. */
+  #dropOldestRetired(): void {
+    if (this.#retired.size <= rpcLimits.retiredConnectionsMax) return;
+    const [oldest] = this.#retired;
+    const text = `${this.#address} has left ${rpcLimits.retiredConnectionsMax} connections unfinished`;
+    oldest?.destroy(new RpcError(RpcStatus.UNAVAILABLE, text));
   }
 
   #onRefused(call: ClientCall): boolean {
