@@ -141,8 +141,9 @@ describe("a call", () => {
     await stub.Get({});
     const call = stub.PutAppend({});
     await until(() => runs === 1, "the call runs");
+    const lost = expect(call).rejects.toMatchObject({ status: RpcStatus.UNAVAILABLE });
     await all[0]!.provider.close(0);
-    await expect(call).rejects.toMatchObject({ status: RpcStatus.UNAVAILABLE });
+    await lost;
     gate.resolve();
     expect(runs).toBe(1);
   });
