@@ -55,6 +55,7 @@ export class MixedPeer implements RaftPeer {
     this.options = options;
     this.kind = options.mixed ? new PeerKind(peer, options.startMs) : null;
     this.log = options.log ?? silentLogger;
+    if (this.kind !== null) this.kind.onFound = (kind) => this.found(kind);
   }
 
   set onDown(onDown: () => void) {
@@ -124,6 +125,11 @@ export class MixedPeer implements RaftPeer {
   private get who(): PeerKindName {
     if (this.kind !== null) return this.kind.name;
     return this.peer.revision === 1 ? "original" : "ours";
+  }
+
+  private found(kind: PeerKindName): void {
+    const who = kind === "original" ? "a node of the original, and ready" : "a node of ours";
+    this.log.info({ peer: this.options.id }, `peer is ${who}`);
   }
 
   private applies({ entries }: AppendEntries): boolean {

@@ -36,6 +36,8 @@ export type PeerKindName = "unknown" | "ours" | "original";
  *                 silent for `startMs`, or sends a request of revision 1
  */
 export class PeerKind {
+  /** Called when it is found out to be "ours" or "original", and ready. */
+  onFound: (kind: PeerKindName) => void = () => {};
   private readonly peer: RevisionPeer;
   private readonly startMs: number;
   private current: PeerKindName = "unknown";
@@ -66,13 +68,14 @@ export class PeerKind {
     const giveUp = this.peer.greet(this.startMs, (answer) => {
       if (this.giveUp !== giveUp) return;
       this.giveUp = null;
-      if (answer === "answered") this.current = this.peer.revision === 1 ? "original" : "ours";
-      else if (answer === "silent") this.current = "original";
+      if (answer === "silent") this.become("original");
+      else if (answer === "answered") this.heard(this.peer.revision ?? 2);
     });
     this.giveUp = giveUp;
   }
 
   private become(kind: PeerKindName): void {
+    if (kind !== this.current && kind !== "unknown") this.onFound(kind);
     this.current = kind;
     const { giveUp } = this;
     this.giveUp = null;

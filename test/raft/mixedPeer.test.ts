@@ -90,14 +90,18 @@ const startMs = 7_150;
 function mix(revision: 1 | 2 | undefined, mixed = true) {
   const inner = new SilentPeer(revision);
   const lines: string[] = [];
+  const found: string[] = [];
   const peer = new MixedPeer(inner, {
     id: 1,
     mixed,
     startMs,
     originalApplies: (command) => command[0] === 0x32,
-    log: { error: (_fields: unknown, text: string) => lines.push(text) } as never,
+    log: {
+      error: (_fields: unknown, text: string) => lines.push(text),
+      info: (_fields: unknown, text: string) => found.push(text),
+    } as never,
   });
-  return { inner, peer, lines };
+  return { inner, peer, lines, found };
 }
 
 const everything = ["AppendEntries", "AppendEntries", "PreVote", "RequestVote"];
@@ -154,7 +158,8 @@ describe("a node that may be the original's, and not be ready", () => {
   });
 
   test("may be another process after its connection was lost, and waits again", () => {
-    const { inner, peer } = original();
+    const { inner, peer, found } = original();
+    expect(found).toEqual(["peer is a node of the original, and ready"]);
     inner.onLost();
     sendAll(peer, []);
     inner.onConnected();

@@ -49,6 +49,7 @@ function beat(peer: MixedPeer): Promise<boolean> {
 class Original {
   /** Names of methods, as they came. */
   readonly requests: string[] = [];
+  isMute = false;
   private readonly sockets = new Set<Socket>();
   private server: Server | null = null;
 
@@ -62,6 +63,10 @@ class Original {
 
   die(): void {
     this.server?.close();
+    this.cut();
+  }
+
+  cut(): void {
     for (const socket of this.sockets) socket.resetAndDestroy();
   }
 
@@ -72,7 +77,7 @@ class Original {
     socket.on("data", (frame) => {
       const method = /AppendEntries|RequestVote|TimeoutNow/.exec(frame.toString("latin1"))![0];
       this.requests.push(method);
-      if (method !== "AppendEntries") return;
+      if (method !== "AppendEntries" || this.isMute) return;
       const reply = { type: "AppendEntriesReply", term: 7, success: true, updateNextIndex: 0 };
       const writer = new ByteWriter();
       appendEntriesReplyCodec.encode(reply as never, writer);
@@ -105,6 +110,22 @@ test("a process that takes its place is greeted anew, and gets nothing that was 
   await eventually("the greeting", async () => next.requests.length > 0);
   expect(await Promise.all(answers)).not.toContain(true);
   expect(next.requests).toEqual(["TimeoutNow"]);
+});
+
+test("what waited behind a request that the old process never answered is dropped with it", async () => {
+  const original = new Original();
+  const peer = peerAt(await original.listen(), 60_000);
+  peer.heard(1);
+  await eventually("a heartbeat is answered", () => beat(peer));
+  original.isMute = true;
+  const log = { lastLogIndex: 0, lastLogTerm: 0, leadershipTransfer: false };
+  const vote = { type: "RequestVote", term: 8, from: 0, preVote: false, ...log } as const;
+  const answers = [beat(peer), new Promise((resolve) => peer.RequestVote(vote, resolve))];
+  await eventually("the heartbeat", async () => original.requests.length === 2);
+  original.cut();
+  expect(await Promise.all(answers)).toEqual([false, null]);
+  await eventually("the greeting", async () => original.requests.length === 3);
+  expect(original.requests.at(-1)).toBe("TimeoutNow");
 });
 
 test("one of ours shows at once that it is, though it refuses the greeting", async () => {
