@@ -246,7 +246,8 @@ export interface KvOptions {
 }
 
 export const kvDefaults: KvOptions = {
-  snapshotLogBytes: 64 * MiB,
+  // All of it is in memory too, and is replayed after a restart.
+  snapshotLogBytes: 16 * MiB,
   trailingEntries: 10_000,
   consensusTimeoutMs: 500,
   revision1ReplyBytesMax: 1024,

@@ -46,8 +46,6 @@ interface PendingRead {
 }
 
 const snapshotReadBytes = 256 * 1024;
-/** Of the bytes that trigger a snapshot, the part that may stay as trailing log. */
-const trailingShare = 1 / 4;
 /** A GetReply with Err "OK" and the tag of its value. */
 const okReplyBytes = 5;
 const empty = new Uint8Array(0);
@@ -385,7 +383,7 @@ export class KvServer implements RpcService {
     this.bytesSinceSnapshot = 0;
     const trailing = {
       entriesMax: this.options.trailingEntries,
-      bytesMax: this.options.snapshotLogBytes * trailingShare,
+      bytesMax: this.options.snapshotLogBytes,
     };
     const capture = captureState(this.machine);
     this.raft

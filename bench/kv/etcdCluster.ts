@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { freePorts } from "../../test/process/cluster.js";
 import { EtcdClient } from "./etcdClient.js";
-import { Program, eventually } from "./processes.js";
+import { Program, eventually, revivalMsMax, revivalPollMs } from "./processes.js";
 import type { Caller, Processes, Target } from "./target.js";
 
 function urlOf(port: number | undefined): string {
@@ -22,6 +22,7 @@ export class EtcdCluster implements Target {
   private readonly size: number;
   private dir = "";
   private members: Member[] = [];
+  private killed: readonly Member[] = [];
 
   constructor(file: string, size: number) {
     this.file = file;
@@ -66,6 +67,31 @@ export class EtcdCluster implements Target {
 
   async counters(): Promise<null> {
     return null;
+  }
+
+  async kill(which: "one" | "all"): Promise<void> {
+    const leader = which === "all" ? null : await eventually(() => this.leader());
+    const others = this.members.filter((member) => member !== leader);
+    this.killed = which === "all" ? others : others.slice(0, 1);
+    await Promise.all(this.killed.map(({ program }) => program.stop()));
+  }
+
+  /** A linearizable read through a member waits until that has applied what was committed. */
+  async revive(): Promise<void> {
+    for (const { program } of this.killed) program.start();
+    await Promise.all(
+      this.killed.map(({ url }) =>
+        eventually(
+          async () => {
+            const client = new EtcdClient(url);
+            await client.get("any").finally(() => void client.close());
+          },
+          revivalMsMax,
+          revivalPollMs,
+        ),
+      ),
+    );
+    this.killed = [];
   }
 
   async stop(): Promise<void> {

@@ -5,43 +5,11 @@
 import { writeFile } from "node:fs/promises";
 import { cpus } from "node:os";
 import { Bench, type Cell } from "./cell.js";
-import { EtcdCluster } from "./etcdCluster.js";
-import { MprpcCluster } from "./mprpcCluster.js";
 import { planOf, type Plan } from "./plan.js";
 import { plot } from "./plot.js";
-import { findProgram } from "./processes.js";
-import { RedisNode } from "./redisNode.js";
 import { medians, table } from "./report.js";
 import type { Target } from "./target.js";
-
-function note(text: string): void {
-  process.stderr.write(process.stderr.isTTY ? `\r\x1b[K${text}` : `${text}\n`);
-}
-
-/** A program of Debian's, or null with a line that says what is missing. */
-function debianProgram(program: string, packageName: string): string | null {
-  const file = findProgram(program);
-  if (file === null)
-    note(`${program} is not on PATH: left out (Debian's package ${packageName} has it)\n`);
-  return file;
-}
-
-function targetOf(name: string, plan: Plan): Target | null {
-  switch (name) {
-    case "mprpc-raft":
-      return new MprpcCluster(plan.nodes);
-    case "etcd": {
-      const file = debianProgram("etcd", "etcd-server");
-      return file === null ? null : new EtcdCluster(file, plan.nodes);
-    }
-    case "redis": {
-      const file = debianProgram("redis-server", "redis-server");
-      return file === null ? null : new RedisNode(file);
-    }
-    default:
-      throw new Error(`there is no target ${name}`);
-  }
-}
+import { note, targetOf } from "./targets.js";
 
 async function measure(target: Target, plan: Plan, round: number): Promise<Cell[]> {
   const cells: Cell[] = [];
@@ -65,7 +33,7 @@ async function measure(target: Target, plan: Plan, round: number): Promise<Cell[
 
 const plan = planOf(process.argv.slice(2));
 const targets = plan.targets
-  .map((name) => targetOf(name, plan))
+  .map((name) => targetOf(name, plan.nodes))
   .filter((target) => target !== null);
 const cells: Cell[] = [];
 for (let round = 1; round <= plan.rounds; round++)

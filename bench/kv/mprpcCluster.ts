@@ -1,5 +1,6 @@
 import { Clerk } from "mprpc-raft/clerk";
 import { Cluster } from "../../test/process/cluster.js";
+import { eventually, revivalMsMax, revivalPollMs } from "./processes.js";
 import type { Caller, Counters, Processes, Target } from "./target.js";
 
 /** This project's nodes, one process each, and its Clerk. */
@@ -8,6 +9,9 @@ export class MprpcCluster implements Target {
   private readonly size: number;
   private cluster: Cluster | null = null;
   private clerk: Clerk | null = null;
+  private killed: readonly number[] = [];
+  /** When the nodes were killed. */
+  private committed = 0;
 
   constructor(size: number) {
     this.size = size;
@@ -40,6 +44,32 @@ export class MprpcCluster implements Target {
     const leader = nodes.find(({ status }) => status?.Role === "leader")?.status;
     if (leader === undefined || leader === null) return null;
     return { entries: leader.LastLogIndex, syncs: leader.LogSyncs };
+  }
+
+  async kill(which: "one" | "all"): Promise<void> {
+    const nodes = await this.clerk!.status();
+    const leader = nodes.find(({ status }) => status?.Role === "leader");
+    this.committed = leader?.status?.CommitIndex ?? 0;
+    const ids = nodes.map(({ id }) => id);
+    this.killed =
+      which === "all"
+        ? ids
+        : (this.size === 1 ? ids : ids.filter((id) => id !== leader?.id)).slice(0, 1);
+    await Promise.all(this.killed.map((id) => this.cluster!.stop(id, "SIGKILL")));
+  }
+
+  async revive(): Promise<void> {
+    for (const id of this.killed) this.cluster!.start(id);
+    await Promise.all(
+      this.killed.map((id) => eventually(() => this.caughtUp(id), revivalMsMax, revivalPollMs)),
+    );
+    await this.clerk!.get("any");
+    this.killed = [];
+  }
+
+  private async caughtUp(node: number): Promise<void> {
+    const [one] = await this.clerk!.status({ node, timeoutMs: 1_000 });
+    if ((one?.status?.LastApplied ?? 0) < this.committed) throw new Error("it has not caught up");
   }
 
   async stop(): Promise<void> {

@@ -39,18 +39,27 @@ export function findProgram(program: string): string | null {
 
 /** A program that is ended with this one, whatever happens. */
 export class Program {
-  readonly child: ChildProcess;
-  private readonly exited: Promise<void>;
+  private readonly file: string;
+  private readonly args: readonly string[];
+  private child!: ChildProcess;
+  private exited!: Promise<void>;
 
   constructor(file: string, flags: Readonly<Record<string, string>>) {
-    const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
-    this.child = spawn(file, args, { stdio: "ignore" });
+    this.file = file;
+    this.args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value]);
+    this.start();
+  }
+
+  /** Again, after `stop`. */
+  start(): void {
+    const child = spawn(this.file, this.args, { stdio: "ignore" });
+    this.child = child;
     this.exited = new Promise((resolve) => {
-      this.child.once("exit", () => resolve());
+      child.once("exit", () => resolve());
     });
-    const end = (): void => void this.child.kill("SIGKILL");
+    const end = (): void => void child.kill("SIGKILL");
     process.once("exit", end);
-    this.child.once("exit", () => process.off("exit", end));
+    child.once("exit", () => process.off("exit", end));
   }
 
   get pid(): number {
@@ -64,15 +73,24 @@ export class Program {
   }
 }
 
+/** Between two looks whether a node serves again: its start is what is timed. */
+export const revivalPollMs = 5;
+/** Until it must serve again. */
+export const revivalMsMax = 120_000;
+
 /** Tries until `attempt` does not throw. */
-export async function eventually<T>(attempt: () => Promise<T>, timeoutMs = 30_000): Promise<T> {
+export async function eventually<T>(
+  attempt: () => Promise<T>,
+  timeoutMs = 30_000,
+  pauseMs = 100,
+): Promise<T> {
   const until = performance.now() + timeoutMs;
   for (;;) {
     try {
       return await attempt();
     } catch (error) {
       if (performance.now() > until) throw error;
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   }
 }

@@ -4,7 +4,7 @@ import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { freePorts } from "../../test/process/cluster.js";
-import { Program, eventually } from "./processes.js";
+import { Program, eventually, revivalMsMax, revivalPollMs } from "./processes.js";
 import type { Caller, Processes, Target } from "./target.js";
 
 /** One Redis that syncs before it answers. It replicates nothing, and so is no peer but a limit. */
@@ -44,6 +44,23 @@ export class RedisNode implements Target {
 
   async counters(): Promise<null> {
     return null;
+  }
+
+  async kill(): Promise<void> {
+    await this.program?.stop();
+  }
+
+  /** It answers with LOADING until all is there. */
+  async revive(): Promise<void> {
+    this.program!.start();
+    await eventually(
+      async () => {
+        const [caller] = await this.connect(1);
+        await caller!.get("any").finally(() => void caller!.close());
+      },
+      revivalMsMax,
+      revivalPollMs,
+    );
   }
 
   async stop(): Promise<void> {

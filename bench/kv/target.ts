@@ -11,6 +11,10 @@ export interface Target {
   processes(): Promise<Processes>;
   /** What the leader has counted since its start, if it tells. */
   counters(): Promise<Counters | null>;
+  /** Ends one node that does not lead, where there is one, or all, as `kill -9` does. */
+  kill(which: "one" | "all"): Promise<void>;
+  /** Starts what was ended; resolves when it serves all that it held before. */
+  revive(): Promise<void>;
   stop(): Promise<void>;
 }
 
