@@ -422,10 +422,18 @@ export class KvServer implements RpcService {
   }
 }
 
+/** The disk reads the next chunk while the last one is taken in. */
 async function* readAll(reader: SnapshotReader): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < reader.size;) {
-    const chunk = await reader.read(offset, snapshotReadBytes);
-    offset += chunk.length;
-    yield chunk;
+  let reading = reader.read(0, snapshotReadBytes);
+  try {
+    for (let offset = 0; offset < reader.size;) {
+      const chunk = await reading;
+      offset += chunk.length;
+      reading = reader.read(offset, snapshotReadBytes);
+      yield chunk;
+    }
+  } finally {
+    // The reader is not closed under it; what failed was thrown above, or nobody wants it any more.
+    await reading.catch(() => {});
   }
 }
