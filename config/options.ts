@@ -31,7 +31,7 @@ export interface RpcOptions {
   readonly streamWindowBytes: number;
   /** From the first byte of a request, or of a reply of revision 2, to its last. */
   readonly frameTimeoutMs: number;
-  /** How long a peer may take nothing of a full output buffer before it is let go. */
+  /** How long a peer may take nothing of the output that waits for it before it is let go. */
   readonly slowReaderTimeoutMs: number;
   /** From the attempt to connect to its success, the TLS handshake included. */
   readonly connectTimeoutMs: number;

@@ -183,7 +183,8 @@ export class ClientConnection
     }
     // The next reply would be taken for this call's, or this call's for the next one's.
     this.gaveUp = true;
-    this.destroy(new RpcError(RpcStatus.UNAVAILABLE, "a call ended before its reply came"));
+    const text = `the connection to ${this.address} was given up with a call that ended before its reply came`;
+    this.destroy(new RpcError(RpcStatus.UNAVAILABLE, text));
   }
 
   forEachCall(visit: (call: ClientCall) => void): void {

@@ -1,13 +1,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { createServer, type Server } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterEach, expect, it } from "vitest";
 import { FiendServiceRpc_Stub } from "../../examples/friend/gen/services.js";
-import { MprpcChannel, type MprpcChannelOptions } from "../../rpc/index.js";
+import { ByteWriter, MprpcChannel, type MprpcChannelOptions } from "../../rpc/index.js";
+import { eventually } from "../eventually.js";
 
 /** What a caller sees of a provider that was killed, stopped, or sends garbage. */
 
@@ -32,10 +33,16 @@ function connect(port: number, options: Partial<MprpcChannelOptions> = {}) {
   return new FiendServiceRpc_Stub(channel);
 }
 
-async function startGarbage(reply: Uint8Array): Promise<number> {
+async function startGarbage(
+  reply: Uint8Array,
+  then: (socket: Socket) => void = () => {},
+): Promise<number> {
   const server: Server = createServer((socket) => {
     socket.on("error", () => undefined);
-    socket.once("data", () => socket.write(reply));
+    socket.once("data", () => {
+      socket.write(reply);
+      then(socket);
+    });
     closers.push(() => socket.destroy());
   });
   server.listen(0, "127.0.0.1");
@@ -91,6 +98,44 @@ it.each([
     code: "UNAVAILABLE",
     message: expect.stringMatching(/sent garbage/) as string,
   });
+});
+
+/** The header of a reply to the first call of a channel, which promises `size` bytes. */
+function promise(size: number): Buffer {
+  const header = new ByteWriter().field(0x08, 1024).field(0x20, size).finish();
+  return new ByteWriter().byte(0).bytes(header).finish();
+}
+
+it("a reply of 4 GiB: RESOURCE_EXHAUSTED at once", async () => {
+  const stub = connect(await startGarbage(promise(0xffff_ffff)));
+  await expect(stub.GetFriendsList(friends, { timeoutMs: 60_000 })).rejects.toMatchObject({
+    code: "RESOURCE_EXHAUSTED",
+    message: expect.stringContaining("the reply takes 4294967295 bytes") as string,
+  });
+});
+
+it("a reply that comes a byte now and then: DEADLINE_EXCEEDED", async () => {
+  const port = await startGarbage(promise(1_000), (socket) => {
+    const drip = setInterval(() => socket.write(Buffer.of(0)), 20);
+    socket.on("close", () => clearInterval(drip));
+  });
+  const call = connect(port).GetFriendsList(friends, { timeoutMs: 300 });
+  await expect(call).rejects.toMatchObject({ code: "DEADLINE_EXCEEDED" });
+});
+
+it("stopped before it was ever heard of: DEADLINE_EXCEEDED, and it serves when it goes on", async () => {
+  const { child, port } = await startCallee();
+  child.kill("SIGSTOP");
+  const stub = connect(port);
+  await expect(stub.GetFriendsList(friends, { timeoutMs: 200 })).rejects.toMatchObject({
+    code: "DEADLINE_EXCEEDED",
+  });
+  child.kill("SIGCONT");
+  // A server that has never said anything is backed off from.
+  const reply = await eventually("it serves", () =>
+    stub.GetFriendsList(friends).catch(() => undefined),
+  );
+  expect(reply).toMatchObject({ result: { errcode: 0 } });
 });
 
 it("half a reply, and then nothing: DEADLINE_EXCEEDED", async () => {
