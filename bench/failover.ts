@@ -1,13 +1,25 @@
 /**
- * How long three nodes serve nobody when their leader is killed with -9 under load, and that nothing
+ * How long three nodes serve nobody when their leader is ended, or stands still, under load, and that nothing
  * acknowledged is lost by it. Real processes, real syncs, everything on this machine.
+ *
+ *     npm run bench:failover -- [--signal SIGKILL|SIGTERM|SIGSTOP] [--rounds N] [--writers N]
  */
+import { parseArgs } from "node:util";
 import { Clerk } from "mprpc-raft/clerk";
 import { Cluster } from "../test/process/cluster.js";
+import { median } from "./markdown.js";
 
-const rounds = Number(process.argv[2] ?? 10);
-const writers = 8;
-/** Between two kills, and from a kill to the search for the gap that it tore. */
+const { values } = parseArgs({
+  options: {
+    signal: { type: "string", default: "SIGKILL" },
+    rounds: { type: "string", default: "10" },
+    writers: { type: "string", default: "8" },
+  },
+});
+const signal = values.signal as NodeJS.Signals;
+const rounds = Number(values.rounds);
+const writers = Number(values.writers);
+/** Before an end, and from an end to the search for the gap that it tore. */
 const calmMs = 2_000;
 
 const cluster = await Cluster.create(3);
@@ -35,34 +47,72 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-async function killLeader(): Promise<number> {
+/** The longest time without an acknowledgement since the one numbered `from`. */
+function longestGap(from: number): number {
+  let longest = 0;
+  for (let i = from + 1; i < acknowledgedAt.length; i++)
+    longest = Math.max(longest, acknowledgedAt[i]! - acknowledgedAt[i - 1]!);
+  return longest;
+}
+
+interface Round {
+  /** The longest gap while nothing happened: what the machine itself does to them. */
+  readonly calm: number;
+  readonly gap: number;
+}
+
+/** Returns what brings the node back. */
+function end(node: number): () => Promise<void> {
+  if (signal === "SIGSTOP") {
+    const { child } = cluster.processes.get(node)!;
+    child.kill("SIGSTOP");
+    return async () => void child.kill("SIGCONT");
+  }
+  const ended = cluster.stop(node, signal);
+  return async () => {
+    await ended;
+    cluster.start(node);
+  };
+}
+
+async function endLeader(): Promise<Round> {
+  const begin = Math.max(0, acknowledgedAt.length - 1);
+  await sleep(calmMs);
+  const calm = longestGap(begin);
   const states = await clerk.status({ timeoutMs: 1_000 });
   const leader = states.findIndex(({ status }) => status?.Role === "leader");
   const last = acknowledgedAt.length - 1;
-  await cluster.stop(leader, "SIGKILL");
+  const revive = end(leader);
   await sleep(calmMs);
-  const times = acknowledgedAt.slice(last);
-  cluster.start(leader);
-  return Math.max(...times.slice(1).map((time, i) => time - times[i]!));
+  const gap = longestGap(last);
+  await revive();
+  await sleep(calmMs);
+  return { calm, gap };
+}
+
+function range(gaps: readonly number[]): string {
+  const [least, most] = [Math.min(...gaps), Math.max(...gaps)];
+  return `${least.toFixed(1)} to ${most.toFixed(1)} ms, median ${median(gaps).toFixed(1)} ms`;
 }
 
 const writing = Promise.all(Array.from({ length: writers }, (_, id) => write(id)));
-const gaps: number[] = [];
+const results: Round[] = [];
 for (let round = 1; round <= rounds; round++) {
-  await sleep(calmMs);
-  gaps.push(await killLeader());
-  process.stderr.write(`round ${round} of ${rounds}: ${gaps.at(-1)!.toFixed(0)} ms\n`);
+  const result = await endLeader();
+  results.push(result);
+  const shown = `${result.gap.toFixed(1)} ms, calm ${result.calm.toFixed(1)} ms`;
+  process.stderr.write(`round ${round} of ${rounds}: ${shown}\n`);
 }
 load.running = false;
 const written = await writing;
 for (const [id, marks] of written.entries())
   if ((await clerk.getString(`key${id}`)) !== marks.join("")) throw new Error(`key${id} is wrong`);
 
-const sorted = gaps.toSorted((a, b) => a - b);
-const [least, median, most] = [0, sorted.length >> 1, sorted.length - 1].map((i) => sorted[i]!);
+console.log(`longest time between two acknowledged writes, of ${writers} writers`);
 console.log(
-  `leader killed ${rounds} times: unavailable for ${least!.toFixed(0)} to ${most!.toFixed(0)} ms, ` +
-    `median ${median!.toFixed(0)} ms; ${acknowledgedAt.length} acknowledged appends, each there once`,
+  `  leader ended by ${signal}, ${rounds} times: ${range(results.map((one) => one.gap))}`,
 );
+console.log(`  while nothing happened:          ${range(results.map((one) => one.calm))}`);
+console.log(`  ${acknowledgedAt.length} acknowledged appends, each there once`);
 await clerk.close();
 await cluster.destroy();
