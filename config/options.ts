@@ -247,7 +247,7 @@ export interface KvOptions {
 
 export const kvDefaults: KvOptions = {
   // All of it is in memory too, and is replayed after a restart.
-  snapshotLogBytes: 16 * MiB,
+  snapshotLogBytes: 32 * MiB,
   trailingEntries: 10_000,
   consensusTimeoutMs: 500,
   revision1ReplyBytesMax: 1024,

@@ -46,6 +46,8 @@ interface PendingRead {
 }
 
 const snapshotReadBytes = 256 * 1024;
+/** Of the bytes that trigger a snapshot, the part that may stay as trailing log. */
+const trailingShare = 1 / 2;
 /** A GetReply with Err "OK" and the tag of its value. */
 const okReplyBytes = 5;
 const empty = new Uint8Array(0);
@@ -383,7 +385,7 @@ export class KvServer implements RpcService {
     this.bytesSinceSnapshot = 0;
     const trailing = {
       entriesMax: this.options.trailingEntries,
-      bytesMax: this.options.snapshotLogBytes,
+      bytesMax: this.options.snapshotLogBytes * trailingShare,
     };
     const capture = captureState(this.machine);
     this.raft
