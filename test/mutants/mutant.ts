@@ -12,7 +12,7 @@ export interface Mutant {
   /** What it does wrong, in a few words. */
   readonly breaks: string;
   /** Where the broken part is: it says which suites ought to notice. */
-  readonly layer: "core" | "server" | "storage";
+  readonly layer: "core" | "joining" | "server" | "storage";
   readonly edits: readonly Edit[];
 }
 

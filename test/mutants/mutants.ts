@@ -1,4 +1,5 @@
 import { electionMutants } from "./electionMutants.js";
+import { joiningMutants } from "./joiningMutants.js";
 import { logMutants } from "./logMutants.js";
 import type { Mutant } from "./mutant.js";
 import { readMutants } from "./readMutants.js";
@@ -9,6 +10,7 @@ export const mutants: readonly Mutant[] = [
   ...electionMutants,
   ...logMutants,
   ...snapshotMutants,
+  ...joiningMutants,
   ...readMutants,
   ...serverMutants,
 ];

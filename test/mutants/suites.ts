@@ -18,6 +18,7 @@ const suites: Readonly<Record<Layer, Readonly<Record<SuiteName, readonly string[
     scenarios: ["test/sim/labs/raft/", "test/sim/scenarios.test.ts"],
     rules: ["test/raft/core/", "test/raft/interaction/"],
   },
+  joining: { ...servers, rules: ["test/raft/core/joining.test.ts", "test/raft/persister/"] },
   server: { ...servers, rules: ["test/kvserver/", "test/raft/raft.test.ts"] },
   storage: { ...servers, rules: ["test/raft/persister/"] },
 };

@@ -56,6 +56,8 @@ interface Shadow {
   leadsTerm: number;
   appliedIndex: number;
   hardState: HardState;
+  /** What its disk held when it was wiped; null once it votes again. */
+  forgotten: DurableState | null;
   /** Terms that the disk has ever held at an index. */
   everDurable: number[][];
   votes: Map<number, number>;
@@ -100,6 +102,7 @@ export class Invariants implements DiskObserver {
     if (core === null) return;
     if (++this.steps % stepsPerFullCheck === 0) this.checkAll();
     this.termOnlyGrows(shadow, node, core.term);
+    this.votersRemember(shadow, node);
     this.logIsKnown(shadow, node);
     this.commitIsSafe(shadow, node);
     if (core.role === "leader") this.leaderIsRightful(shadow, node);
@@ -233,14 +236,46 @@ export class Invariants implements DiskObserver {
   majorityHolds(index: number): void {
     if (index === 0) return;
     const { term } = this.committed[index]!.entry;
-    const holders = this.nodes.filter(({ durable }) => durable.holds(index, term));
+    const holders = this.nodes.filter((node) => this.vouches(node, index, term));
     check(holders.length * 2 > this.nodes.length, () => [
       `${index} of term ${term} is committed, but only on the disks of`,
       `[${holders.map(({ id }) => id).join(" ")}] of ${this.nodes.length}`,
     ]);
   }
 
+  /**
+   * Whether no majority can do without `node` that lacks the entry: it has it, and votes. One that
+   * was wiped has no vote either, so that what it had before still stands in the way of a majority
+   * without it; what it has got since does not count.
+   */
+  private vouches({ id, durable }: NodeView, index: number, term: number): boolean {
+    const { forgotten } = this.shadow(id);
+    if (forgotten !== null) return forgotten.holds(index, term);
+    return durable.hardState.joining !== true && durable.holds(index, term);
+  }
+
   // --- disks
+
+  /** Its disk is lost, with all that `node.durable` holds; the next one is new. */
+  wiped({ id, durable }: NodeView): void {
+    const shadow = this.shadow(id);
+    if (durable.hardState.joining !== true) shadow.forgotten ??= durable;
+    shadow.hardState = newHardState;
+    shadow.everDurable = [];
+    // A candidacy that was forgotten before it won wins no more: those who voted for it, and forgot
+    // that too, need not be told of it.
+    for (const { votes } of this.shadows) {
+      for (const [term, candidate] of votes)
+        if (candidate === id && this.leaders.get(term) !== id) votes.delete(term);
+    }
+  }
+
+  /** A node that was wiped votes again when it has all that it could help to lose, not before. */
+  private votersRemember(shadow: Shadow, { durable }: NodeView): void {
+    if (shadow.forgotten === null || durable.hardState.joining === true) return;
+    shadow.forgotten = null;
+    for (let index = 1; index <= this.commitIndex; index++) this.majorityHolds(index);
+  }
 
   /** Terms and votes never go back on a disk. */
   hardStateWritten(node: number, state: HardState): void {
@@ -311,6 +346,9 @@ export class Invariants implements DiskObserver {
 
   private voteLeaves(node: NodeView, term: number, candidate: number): void {
     const { hardState } = node.durable;
+    check(hardState.joining !== true, () => [
+      `node ${node.id} votes for ${candidate} in term ${term}, though it joins`,
+    ]);
     const isDurable = hardState.term === term && hardState.votedFor === candidate;
     check(isDurable || hardState.term > term, () => [
       `node ${node.id} votes for ${candidate} in term ${term}: its disk has`,
@@ -434,6 +472,8 @@ export class Invariants implements DiskObserver {
   }
 }
 
+const newHardState: HardState = { term: 0, votedFor: -1 };
+
 function newShadow(): Shadow {
   return {
     core: null,
@@ -442,7 +482,8 @@ function newShadow(): Shadow {
     term: 0,
     leadsTerm: 0,
     appliedIndex: 0,
-    hardState: { term: 0, votedFor: -1 },
+    hardState: newHardState,
+    forgotten: null,
     everDurable: [],
     votes: new Map(),
   };

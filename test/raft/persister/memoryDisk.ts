@@ -142,6 +142,13 @@ export class MemoryDisk {
     this.crash(() => true);
   }
 
+  /** A new disk in place of the old one, whose process is dead. */
+  wipe(): void {
+    this.crash(() => false);
+    this.names.clear();
+    this.durableNames.clear();
+  }
+
   paths(): string[] {
     return [...this.names.keys()].sort((a, b) => (a < b ? -1 : 1));
   }

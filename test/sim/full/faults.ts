@@ -9,6 +9,8 @@ export const faultKinds = [
   "crash all",
   "crash leader",
   "crash in a write",
+  "wipe",
+  "wipe leader",
   "pause",
   "pause leader",
   "isolate",
@@ -91,9 +93,7 @@ export class Faults {
     const { stableMsMin, intervalMsMax, kinds } = this.tuning;
     this.clock.after(stableMsMin + this.prng.between(0, intervalMsMax), () => {
       if (this.isStopped) return;
-      const kind = this.prng.pick(kinds);
-      this.counts[kind] = (this.counts[kind] ?? 0) + 1;
-      this.strike(kind);
+      this.strikeOnce(this.prng.pick(kinds), this.prng.pick(this.servers));
       this.start();
     });
   }
@@ -108,9 +108,21 @@ export class Faults {
     return this.prng.between(0, this.tuning.durationMsMax);
   }
 
-  private strike(kind: FaultKind): void {
-    const server = this.prng.pick(this.servers);
+  private strikeOnce(kind: FaultKind, server: SimServer): void {
     const leader = this.servers.find(({ core }) => core?.role === "leader") ?? server;
+    if (kind === "wipe" && !this.mayLose(server)) return;
+    if (kind === "wipe leader" && !this.mayLose(leader)) return;
+    this.counts[kind] = (this.counts[kind] ?? 0) + 1;
+    this.strike(kind, server, leader);
+  }
+
+  /** Without this server's data a majority still has its own, which keeps all that is committed. */
+  private mayLose(server: SimServer): boolean {
+    const lost = this.servers.filter((each) => each === server || each.isJoining);
+    return lost.length * 2 < this.servers.length;
+  }
+
+  private strike(kind: FaultKind, server: SimServer, leader: SimServer): void {
     this.trace.add(this.clock.now, "fault", kind, server.id, leader.id);
     switch (kind) {
       case "crash":
@@ -121,6 +133,10 @@ export class Faults {
         return leader.crash();
       case "crash in a write":
         return server.crashAtOperation(this.prng.int(1, operationsToCrashMax));
+      case "wipe":
+        return server.wipe();
+      case "wipe leader":
+        return leader.wipe();
       case "pause":
         return this.pause(server);
       case "pause leader":

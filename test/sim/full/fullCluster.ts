@@ -158,26 +158,33 @@ export class FullCluster {
     }
   }
 
-  /** Liveness: a majority serves, with a minority gone for good; and when that is back, so do all. */
+  /**
+   * Liveness: a majority serves, with a minority gone for good; and when that is back, so do all,
+   * and all vote.
+   */
   private async mustRecover(): Promise<void> {
     const lost = this.drawLost();
     for (const server of lost) server.holdDown();
     await this.mustServe(this.servers.filter((server) => !lost.has(server)));
-    if (lost.size === 0) return;
     for (const server of lost) server.letUp();
-    await this.mustServe(this.servers);
+    await this.mustServe(this.servers, (server) => !server.isJoining);
   }
 
   private drawLost(): ReadonlySet<SimServer> {
     const { nodes, minorityLostChance } = this.tuning;
     if (!this.prng.chance(minorityLostChance)) return new Set();
     const first = this.prng.int(0, nodes - 1);
-    const count = this.prng.int(0, Math.floor((nodes - 1) / 2));
+    // Who joins counts as failed until all others have answered it.
+    const joining = this.servers.filter(({ isJoining }) => isJoining).length;
+    const count = this.prng.int(0, Math.max(0, Math.floor((nodes - 1) / 2) - joining));
     return new Set(Array.from({ length: count }, (_, at) => this.servers[(first + at) % nodes]!));
   }
 
-  /** A client is served, and every one of `servers` applies all that is committed. */
-  private async mustServe(servers: readonly SimServer[]): Promise<void> {
+  /** A client is served, and every one of `servers` applies all that is committed, and `isWell`. */
+  private async mustServe(
+    servers: readonly SimServer[],
+    isWell: (server: SimServer) => boolean = () => true,
+  ): Promise<void> {
     const client = this.clients[0]!;
     let isServed = false;
     const ask = (): void => {
@@ -187,14 +194,16 @@ export class FullCluster {
       );
     };
     ask();
-    const isDone = (): boolean =>
-      isServed && servers.every((server) => server.lastApplied === this.invariants.commitIndex);
+    const isCurrent = (server: SimServer): boolean =>
+      server.lastApplied === this.invariants.commitIndex && isWell(server);
+    const isDone = (): boolean => isServed && servers.every(isCurrent);
     if (await this.runUntil(this.clock.now + recoveryMsMax, isDone)) {
       for (const server of servers) server.compareState();
       return;
     }
     const nodes = this.servers.map(
-      ({ id, core, lastApplied }) => `${id} ${core?.role} of ${core?.term} applied ${lastApplied}`,
+      ({ id, core, lastApplied, isJoining }) =>
+        `${id} ${core?.role} of ${core?.term}${isJoining ? ", joining," : ""} applied ${lastApplied}`,
     );
     const committed = this.invariants.commitIndex;
     throw new Error(`no recovery: served ${isServed}, committed ${committed}; ${nodes.join("; ")}`);

@@ -31,6 +31,8 @@ export interface FullTuning {
   readonly raft: Partial<RaftOptions>;
   readonly kv: Partial<KvOptions>;
   readonly segmentBytes: number;
+  /** The nodes start as with `--new-cluster`: else they join, as by default. A wiped one always does. */
+  readonly newNodesVote: boolean;
   readonly network: NetworkTuning;
   readonly disk: DiskTuning;
   /** By which part of its pace a node's clock may run fast or slow, at most. */
@@ -76,6 +78,7 @@ export function drawTuning(prng: Prng): FullTuning {
     },
     minorityLostChance: prng.pick([0, 0.5]),
     client: drawClient(prng),
+    newNodesVote: prng.chance(0.5),
   };
 }
 

@@ -69,6 +69,10 @@ export class SimServer implements NodeView {
   private isHeldDown = false;
   private inbox: (() => void)[] = [];
   private operationsToCrash = 0;
+  /** Its disk was lost once: from then on a new one may have forgotten something. */
+  private wasWiped = false;
+  /** Nothing was seen yet of what its disk holds, which is new. */
+  private isBlank = true;
   /** The disk has failed this process, or an earlier one that it let down. */
   private diskFailed = false;
 
@@ -98,6 +102,15 @@ export class SimServer implements NodeView {
   }
   private appliedIndex = 0;
   private machine: KvStateMachine | null = null;
+
+  /** Whether it has no vote and counts for nothing: its disk is new, and the cluster may be old. */
+  get isJoining(): boolean {
+    return this.isBlank ? !this.newDiskVotes : this.durable.hardState.joining === true;
+  }
+
+  private get newDiskVotes(): boolean {
+    return this.world.tuning.newNodesVote && !this.wasWiped;
+  }
 
   /** Bytes in the log, as far as it is not compacted. */
   get logBytes(): number {
@@ -135,6 +148,18 @@ export class SimServer implements NodeView {
     this.machine = null;
     this.world.touched(this);
     this.world.clock.after(this.world.downMs(), () => this.start());
+  }
+
+  /** Power off, and the disk is lost. */
+  wipe(): void {
+    this.event("wipe");
+    this.crash();
+    this.disk.wipe();
+    this.world.invariants.wiped(this);
+    this.durable = new DurableState(this.id, this.world.invariants);
+    this.lastPersister = null;
+    this.wasWiped = true;
+    this.isBlank = true;
   }
 
   /** In the midst of what the disk is to do then. */
@@ -196,6 +221,7 @@ export class SimServer implements NodeView {
       nodeId: this.id,
       fs: this.disk.mount(),
       segmentBytes: tuning.segmentBytes,
+      newNodeVotes: this.newDiskVotes,
       schedule: environment.schedule,
       now: environment.now,
       every: (ms, task) => this.repeat(life, ms, task),
@@ -352,6 +378,7 @@ export class SimServer implements NodeView {
     const { invariants } = this.world;
     invariants.recovered(this.durable, next, this.lastPersister?.firstUncertain);
     this.durable = next;
+    this.isBlank = false;
     invariants.majorityHolds(invariants.commitIndex);
   }
 
