@@ -56,8 +56,8 @@ export const joiningMutants: readonly Mutant[] = [
     edits: [
       {
         file: core,
-        from: "success && admits === joining.nonce && joining.heardAll",
-        to: "success && admits === joining.nonce",
+        from: "success && joining.heardAll && (admits",
+        to: "success && (admits",
       },
     ],
   },

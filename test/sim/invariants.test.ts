@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Entry, HardState, Role } from "../../raft/core/index.js";
+import type { Entry, HardState, Reply, RequestVote, Role } from "../../raft/core/index.js";
 import { DurableState } from "./durableState.js";
 import { Invariants, InvariantViolation, type CoreView, type NodeView } from "./invariants.js";
 
@@ -25,7 +25,8 @@ class FakeLog {
 
 class FakeNode implements NodeView {
   readonly id: number;
-  readonly durable: DurableState;
+  durable: DurableState;
+  private readonly invariants: Invariants;
   readonly log = new FakeLog();
   term = 0;
   role: Role = "follower";
@@ -33,6 +34,7 @@ class FakeNode implements NodeView {
 
   constructor(id: number, invariants: Invariants) {
     this.id = id;
+    this.invariants = invariants;
     this.durable = new DurableState(id, invariants);
   }
 
@@ -44,6 +46,15 @@ class FakeNode implements NodeView {
 
   write(hardState: HardState): void {
     this.durable.apply({ hardState });
+  }
+
+  /** It comes up again with a new disk. */
+  wipe(): void {
+    this.invariants.wiped(this);
+    this.durable = new DurableState(this.id, this.invariants);
+    this.log.entries = [];
+    this.log.commitIndex = 0;
+    this.core = { term: this.term, role: "follower", log: this.log };
   }
 
   /** In memory alone. */
@@ -413,6 +424,69 @@ describe("nothing that was acknowledged is lost", () => {
     invariants.proposalAccepted(1, 1, Buffer.from("mine"));
     expect(violation(commitTwo)).toMatch(/is not the command that was accepted/);
   });
+});
+
+describe("a node that lost its disk", () => {
+  test("may have what it forgot, and then vote", () => {
+    commitTwo();
+    invariants.replyLeaves(b, request, granted);
+    b.wipe();
+    invariants.writeAcknowledged(a, 2);
+    b.write({ term: 1, votedFor: -1, joining: true });
+    step(b);
+    b.append(entry(1, 1), entry(2, 1));
+    b.write({ term: 1, votedFor: 0 });
+    invariants.replyLeaves(b, request, granted);
+    step(b);
+    expect(() => invariants.checkAll()).not.toThrow();
+  });
+
+  test("votes before it has what it forgot", () => {
+    commitTwo();
+    b.wipe();
+    b.append(entry(1, 1));
+    expect(violation(() => step(b))).toMatch(
+      /2 of term 1 is committed, but only on the disks of \[0\]/,
+    );
+  });
+
+  test("votes for another in a term in which it has voted", () => {
+    commitTwo();
+    invariants.replyLeaves(b, request, granted);
+    b.wipe();
+    b.write({ term: 1, votedFor: 2 });
+    expect(violation(() => invariants.replyLeaves(b, { ...request, from: 2 }, granted))).toMatch(
+      /node 1 votes for 0 and 2 in term 1/,
+    );
+  });
+
+  test("votes while it joins", () => {
+    b.write({ term: 1, votedFor: 0, joining: true });
+    expect(violation(() => invariants.replyLeaves(b, request, granted))).toMatch(
+      /node 1 votes for 0 in term 1, though it joins/,
+    );
+  });
+
+  test("counts while it joins", () => {
+    a.leads(1);
+    b.write({ term: 1, votedFor: -1, joining: true });
+    for (const node of [a, b]) node.append(entry(1, 1));
+    a.log.commitIndex = 1;
+    expect(violation(() => step(a))).toMatch(
+      /1 of term 1 is committed, but only on the disks of \[0\]/,
+    );
+  });
+
+  const request: RequestVote = {
+    type: "RequestVote",
+    term: 1,
+    from: 0,
+    lastLogIndex: 0,
+    lastLogTerm: 0,
+    preVote: false,
+    leadershipTransfer: false,
+  };
+  const granted: Reply = { type: "RequestVoteReply", term: 1, voteGranted: true, voteState: 0 };
 });
 
 test("a read that misses what was committed when it came", () => {
