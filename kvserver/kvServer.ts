@@ -15,6 +15,7 @@ import { RpcStatus } from "../rpc/status.js";
 import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
 import { Err, errBytes } from "./err.js";
 import { LegacySessions } from "./legacySessions.js";
+import { HeldRedirects } from "./heldRedirects.js";
 import { LegacyWaits } from "./legacyWaits.js";
 import { LogClock } from "./logClock.js";
 import { diskStatus, noSpaceText, snapshotFits } from "./diskRoom.js";
@@ -74,6 +75,7 @@ export class KvServer implements RpcService {
   private readonly waitApplyCh = new WaitApplyCh<ApplyResult>();
   private readonly clock: LogClock;
   private readonly legacyWaits: LegacyWaits;
+  private readonly redirects: HeldRedirects;
   private readonly legacySessions: LegacySessions;
   private machine = new KvStateMachine();
   private reads: PendingRead[] = [];
@@ -91,6 +93,8 @@ export class KvServer implements RpcService {
     this.version = config.version ?? "";
     this.applyChan = new ApplyChan({ ...raftDefaults, ...config.raftOptions });
     this.clock = new LogClock(() => environment.now());
+    const { electionTimeoutMsMax } = { ...raftDefaults, ...config.raftOptions };
+    this.redirects = new HeldRedirects(environment, electionTimeoutMsMax);
     this.legacyWaits = new LegacyWaits(environment, this.options.consensusTimeoutMs);
     this.raft = new Raft({
       options: config.raftOptions ?? {},
@@ -126,6 +130,7 @@ export class KvServer implements RpcService {
     await this.applying;
     this.waitApplyCh.loseAll();
     this.legacySessions.loseAll();
+    this.redirects.release();
     this.legacyWaits.stop();
   }
 
@@ -259,6 +264,18 @@ export class KvServer implements RpcService {
   }
 
   private answerWrongLeader(done: Done): void {
+    if (this.redirects.isOpen && this.successor === 0) {
+      this.redirects.hold(() => this.redirect(done));
+    } else this.redirect(done);
+  }
+
+  /** As a LeaderHint, the node that leads if it is another one. */
+  private get successor(): number {
+    const hint = this.raft.leaderHint;
+    return hint === this.raft.id + 1 ? 0 : hint;
+  }
+
+  private redirect(done: Done): void {
     done({ Err: errBytes(Err.wrongLeader), LeaderHint: this.raft.leaderHint });
   }
 
@@ -267,7 +284,8 @@ export class KvServer implements RpcService {
     if (command === null) return done(null);
     const started = this.raft.start(command);
     const legacy = controller.revision === 1;
-    if (started.refusal !== null && !legacy)
+    if (started.refusal === "handingOver") this.redirects.open();
+    else if (started.refusal !== null && !legacy)
       return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, this.excuse(started.refusal));
     if (started.index < 0) return this.answerWrongLeader(done);
     this.waitApplyCh.add(started.index, {
@@ -341,6 +359,7 @@ export class KvServer implements RpcService {
   }
 
   private roleChanged(state: SoftState): void {
+    if (state.role === "leader" || this.successor !== 0) this.redirects.release();
     if (state.role === "leader") this.clock.lead(this.machine.logTimeMs);
     else {
       this.waitApplyCh.loseAll();

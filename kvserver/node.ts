@@ -118,7 +118,8 @@ export class KvNode {
     const { raft } = this.kvServer;
     if (!raft.transferLeadership()) return;
     const until = performance.now() + handoverMsMax;
-    while (raft.getState().isLeader && performance.now() < until)
+    // Until it knows the next leader, too: it has callers to send there.
+    while ((raft.getState().isLeader || raft.leaderHint === 0) && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 2));
   }
 }

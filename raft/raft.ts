@@ -52,9 +52,9 @@ export interface StartResult {
   readonly isLeader: boolean;
   /**
    * Why this node takes no command though it leads: it holds too many uncommitted bytes, and may take
-   * one a little later; or its disk is nearly full. Null otherwise.
+   * one a little later; its disk is nearly full; or it is handing leadership over. Null otherwise.
    */
-  readonly refusal: "overloaded" | "diskIsLow" | null;
+  readonly refusal: "overloaded" | "diskIsLow" | "handingOver" | null;
 }
 
 export interface RaftStatus extends SoftState {
@@ -178,6 +178,7 @@ export class Raft {
     const result = core.propose([command]);
     if (result.outcome === "overloaded") return refused(core.term, "overloaded");
     if (result.outcome === "reluctant") return refused(core.term, "diskIsLow");
+    if (result.outcome === "transferring") return refused(core.term, "handingOver");
     if (result.outcome !== "accepted") return refused(core.term, null);
     this.schedule();
     return { index: result.lastIndex, term: result.term, isLeader: true, refusal: null };

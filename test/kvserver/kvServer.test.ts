@@ -317,6 +317,49 @@ describe("a revision-1 client that gets a long value", () => {
   });
 });
 
+describe("a leader that hands over", () => {
+  it("sends callers on when it knows where to", async () => {
+    await handingOver();
+    const answers: unknown[] = [];
+    const calls = [putLetters("b"), putAppend({ Key: Buffer.from("x") }, 1)];
+    for (const each of calls)
+      void each.then(({ response }) => answers.push(response["LeaderHint"]));
+    await new Promise(setImmediate);
+    expect(answers).toEqual([]);
+    await heartbeatOf(1);
+    await Promise.all(calls);
+    expect(answers).toEqual([2, 2]);
+    expect((await putLetters("c")).response["LeaderHint"]).toBe(2);
+  });
+
+  it("lets them go when nothing comes of it", async () => {
+    await handingOver();
+    expect(await err(putLetters("b"))).toBe("ErrWrongLeader");
+  });
+
+  it("lets them go when it stops", async () => {
+    await handingOver();
+    const put = putLetters("b");
+    await server.stop();
+    expect(await err(put)).toBe("ErrWrongLeader");
+  });
+});
+
+/** It leads, its follower has all, and the hand-over has begun. */
+async function handingOver(): Promise<void> {
+  await start({}, [null, followingPeer(), silentPeer()]);
+  await leads();
+  await putLetters("a");
+  expect(server.raft.transferLeadership(1)).toBe(true);
+}
+
+function heartbeatOf(from: number): Promise<unknown> {
+  const { term, lastLogIndex } = server.raft.status();
+  const place = { prevLogIndex: lastLogIndex + 1, prevLogTerm: term, leaderCommit: 0 };
+  const request = { type: "AppendEntries", term: term + 1, from, entries: [], ...place } as const;
+  return new Promise((resolve) => server.raft.appendEntries(request, resolve));
+}
+
 function none(_: unknown, done: (reply: null) => void): void {
   setTimeout(done, 20, null);
 }
@@ -343,6 +386,20 @@ function votingPeer(): RaftPeer {
         term: request.preVote ? request.term - 1 : request.term,
         voteGranted: true,
         voteState: 3,
+      }),
+  };
+}
+
+/** A node that takes all entries, and does as it is told, but not to campaign. */
+function followingPeer(): RaftPeer {
+  return {
+    ...votingPeer(),
+    AppendEntries: ({ term }, done) =>
+      void setImmediate(done, {
+        type: "AppendEntriesReply",
+        term,
+        success: true,
+        updateNextIndex: 0,
       }),
   };
 }
