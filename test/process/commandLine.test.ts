@@ -61,7 +61,7 @@ describe("every node of a list", () => {
     await ready(first);
     expect(first.out).toMatch(/node 2 {2}127\.0\.0\.1:\d+ {2}pid \d+/);
     expect(first.out).toContain("./data");
-    expect(first.out).toContain("put x 1");
+    await eventually("the hints below it", async () => first.out.includes("put x 1"));
     expect(await clerk("put", "x", "1")).toMatchObject({ code: 0 });
     expect(await clerk("append", "x", "2")).toMatchObject({ code: 0 });
     expect(await clerk("get", "x")).toMatchObject({ code: 0, out: "12\n" });
