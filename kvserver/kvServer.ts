@@ -2,28 +2,27 @@ import { kvOptionsOf, raftDefaults, type KvOptions, type RaftOptions } from "../
 import { silentLogger, type Logger } from "../config/logger.js";
 import { kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
 import { ApplyChan } from "../raft/applyChan.js";
-import type { ApplyMsg, CommandMsg, SnapshotMsg } from "../raft/applyMsg.js";
-import { entryOverheadBytes, type LeaseRead, type SoftState } from "../raft/core/index.js";
+import type { ApplyMsg } from "../raft/applyMsg.js";
+import type { LeaseRead, SoftState } from "../raft/core/index.js";
 import { realEnvironment, type RaftEnvironment } from "../raft/environment.js";
-import type { Persister, SnapshotReader } from "../raft/persister/persister.js";
+import type { Persister } from "../raft/persister/persister.js";
 import { Raft } from "../raft/raft.js";
 import type { RaftPeer } from "../raft/raftPeer.js";
 import type { MprpcController } from "../rpc/mprpcController.js";
 import { refuse } from "../rpc/refuse.js";
 import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
+import { AppliedState } from "./appliedState.js";
 import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
 import { Err, errBytes } from "./err.js";
 import { LegacySessions } from "./legacySessions.js";
 import { HeldRedirects } from "./heldRedirects.js";
 import { LegacyWaits } from "./legacyWaits.js";
 import { LogClock } from "./logClock.js";
-import { diskStatus, noSpaceText, snapshotFits } from "./diskRoom.js";
+import { noSpaceText } from "./diskRoom.js";
 import { encodeOp, OpCodecError, type Op } from "./opCodec.js";
-import { snapshotIsDue } from "./snapshotPolicy.js";
-import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
-import { restoreState } from "./stateRestore.js";
-import { captureState } from "./stateSnapshot.js";
+import type { KvStateMachine, ApplyResult } from "./stateMachine.js";
+import { statusReply } from "./statusReply.js";
 import { varintBytes } from "./varint.js";
 import { WaitApplyCh } from "./waitApplyCh.js";
 
@@ -41,14 +40,6 @@ type PutAppendArgs = raftKVRpcProctoc.PutAppendArgs;
 type GetArgs = raftKVRpcProctoc.GetArgs;
 type OpenSessionArgs = raftKVRpcProctoc.OpenSessionArgs;
 
-interface PendingRead {
-  readonly index: number;
-  readonly serve: () => void;
-}
-
-const snapshotReadBytes = 256 * 1024;
-/** Of the bytes that trigger a snapshot, the part that may stay as trailing log. */
-const trailingShare = 1 / 2;
 /** A GetReply with Err "OK" and the tag of its value. */
 const okReplyBytes = 5;
 const empty = new Uint8Array(0);
@@ -66,8 +57,6 @@ export class KvServer implements RpcService {
   readonly raft: Raft;
   /** Called once when the node can't go on; nothing is answered after it. */
   onFailure: (error: Error) => void = () => {};
-  /** Called after each step of the state machine, with the index that it has reached. */
-  onApplied: (index: number, machine: KvStateMachine) => void = () => {};
   private readonly options: KvOptions;
   private readonly log: Logger;
   private readonly version: string;
@@ -77,12 +66,7 @@ export class KvServer implements RpcService {
   private readonly legacyWaits: LegacyWaits;
   private readonly redirects: HeldRedirects;
   private readonly legacySessions: LegacySessions;
-  private machine = new KvStateMachine();
-  private reads: PendingRead[] = [];
-  private lastApplied = 0;
-  private bytesSinceSnapshot = 0;
-  private snapshotting = false;
-  private snapshotPutOff = false;
+  private readonly state: AppliedState;
   private applying: Promise<void> = Promise.resolve();
   private persister: Persister | null = null;
 
@@ -103,15 +87,27 @@ export class KvServer implements RpcService {
       noop: this.noop(),
       mixed: this.options.commandCodec === "boost",
     });
+    this.state = new AppliedState({
+      raft: this.raft,
+      options: this.options,
+      log: this.log,
+      waitApplyCh: this.waitApplyCh,
+      space: () => this.persister?.space,
+    });
     this.legacySessions = new LegacySessions({
       leadership: () => this.raft.getState(),
       lastLogIndex: () => this.raft.status().lastLogIndex,
-      lastApplied: () => this.lastApplied,
-      incarnationsAt: (clientId, id) => this.machine.sessions.incarnationsAt(clientId, id),
+      lastApplied: () => this.state.lastApplied,
+      incarnationsAt: (clientId, id) => this.state.machine.sessions.incarnationsAt(clientId, id),
       finished: (name) => this.closeSession(name),
     });
     this.raft.onSoftState = (state) => this.roleChanged(state);
     this.raft.onFailure = (error) => this.onFailure(error);
+  }
+
+  /** Called after each step of the state machine, with the index that it has reached. */
+  set onApplied(listener: (index: number, machine: KvStateMachine) => void) {
+    this.state.onApplied = listener;
   }
 
   /** Recovers from `persister` and takes part in the cluster. `peers[me]` is null. */
@@ -148,7 +144,7 @@ export class KvServer implements RpcService {
       case "OpenSession":
         return this.OpenSession(request as OpenSessionArgs, controller, done);
       case "Status":
-        return done(this.status());
+        return done(statusReply(this.raft, this.state, this.persister, this.version));
       default:
         return refuse(controller, done, RpcStatus.UNIMPLEMENTED, `no method ${method.name}`);
     }
@@ -184,7 +180,7 @@ export class KvServer implements RpcService {
   }
 
   private write(op: Op, controller: MprpcController, done: Done): void {
-    const known = this.machine.lookupResult(op.clientId, op.requestId, op.firstUnfinished);
+    const known = this.state.machine.lookupResult(op.clientId, op.requestId, op.firstUnfinished);
     if (known === undefined) this.propose(op, controller, done);
     else done({ Err: errBytes(known.err), LeaderHint: 0 });
   }
@@ -221,7 +217,7 @@ export class KvServer implements RpcService {
     const answer = controller.revision === 1 ? this.boundedByRevision1(done) : done;
     const lease = this.raft.leaseRead();
     if (lease === null) this.readByRound(args.Key, answer);
-    else this.whenApplied(lease.index, () => this.readUnderLease(lease, args.Key, answer));
+    else this.state.whenApplied(lease.index, () => this.readUnderLease(lease, args.Key, answer));
   }
 
   /**
@@ -241,20 +237,18 @@ export class KvServer implements RpcService {
   private readByRound(key: Uint8Array, done: Done): void {
     this.raft.readIndex((index) => {
       if (index < 0) this.answerWrongLeader(done);
-      else this.whenApplied(index, () => this.answerGet(this.machine.data.peek(key), done));
+      else
+        this.state.whenApplied(index, () =>
+          this.answerGet(this.state.machine.data.peek(key), done),
+        );
     });
   }
 
   /** The lease is looked at after the value: the process may have been stopped before it. */
   private readUnderLease(lease: LeaseRead, key: Uint8Array, done: Done): void {
-    const value = this.machine.data.peek(key);
+    const value = this.state.machine.data.peek(key);
     if (this.raft.leaseHolds(lease)) this.answerGet(value, done);
     else this.readByRound(key, done);
-  }
-
-  private whenApplied(index: number, serve: () => void): void {
-    if (index <= this.lastApplied) serve();
-    else this.reads.push({ index, serve });
   }
 
   /** A view of the value is enough: the reply is encoded before `done` returns. */
@@ -322,34 +316,7 @@ export class KvServer implements RpcService {
     }
   }
 
-  private status(): raftKVRpcProctoc.StatusReply.$Properties {
-    const raft = this.raft.status();
-    return {
-      NodeId: this.raft.id,
-      Role: raft.role,
-      Term: raft.term,
-      LeaderHint: raft.leader + 1,
-      CommitIndex: raft.commitIndex,
-      LastApplied: this.lastApplied,
-      LastLogIndex: raft.lastLogIndex,
-      SnapshotIndex: raft.snapshotIndex,
-      LogBytes: this.persister?.logBytes ?? 0,
-      LogSyncs: this.persister?.logSyncs ?? 0,
-      ...diskStatus(this.persister?.space),
-      Keys: this.machine.keyCount,
-      Sessions: this.machine.sessionCount,
-      Version: this.version,
-      ProcessId: process.pid,
-      Peers: raft.followers.map(({ id, matchIndex, nextIndex, state, joining }) => ({
-        NodeId: id,
-        MatchIndex: matchIndex,
-        NextIndex: nextIndex,
-        State: joining ? "joining" : state,
-      })),
-    };
-  }
-
-  // --- the state machine
+  // --- Raft's side
 
   /** The command with which a leader opens its term; the original can't apply an empty one. */
   private noop(): Uint8Array {
@@ -360,101 +327,20 @@ export class KvServer implements RpcService {
 
   private roleChanged(state: SoftState): void {
     if (state.role === "leader" || this.successor !== 0) this.redirects.release();
-    if (state.role === "leader") this.clock.lead(this.machine.logTimeMs);
+    if (state.role === "leader") this.clock.lead(this.state.machine.logTimeMs);
     else {
       this.waitApplyCh.loseAll();
       this.legacySessions.loseAll();
     }
   }
 
-  /** Commands at once; what follows a snapshot waits until that is installed. */
-  private apply(batch: readonly ApplyMsg[], from = 0): void | Promise<void> {
-    for (let i = from; i < batch.length; i++) {
-      const message = batch[i]!;
-      if (message.commandValid) this.applyCommand(message);
-      else return this.installSnapshot(message).then(() => this.apply(batch, i + 1));
-    }
-    this.serveReads();
-    this.legacySessions.applied(this.lastApplied);
+  private apply(batch: readonly ApplyMsg[]): void | Promise<void> {
+    const installing = this.state.apply(batch);
+    if (installing !== undefined) return installing.then(() => this.applied());
+    this.applied();
   }
 
-  private applyCommand({ command, commandIndex, commandTerm }: CommandMsg): void {
-    // A snapshot can be newer than the message that announced it.
-    if (commandIndex <= this.lastApplied) return;
-    const result = this.machine.apply(command, commandIndex);
-    this.lastApplied = commandIndex;
-    this.bytesSinceSnapshot += command.length + entryOverheadBytes;
-    this.onApplied(commandIndex, this.machine);
-    this.waitApplyCh.applied(commandIndex, commandTerm, result);
-    if (snapshotIsDue(this.bytesSinceSnapshot, this.machine.data.bytes, this.options))
-      this.takeSnapshot();
-  }
-
-  private serveReads(): void {
-    let count = 0;
-    while (count < this.reads.length && this.reads[count]!.index <= this.lastApplied) count++;
-    if (count === 0) return;
-    for (const read of this.reads.splice(0, count)) read.serve();
-  }
-
-  /** Captures the state as of now, and writes it out while everything goes on. */
-  private takeSnapshot(): void {
-    if (this.snapshotting || !this.hasRoomForSnapshot()) return;
-    this.snapshotting = true;
-    this.bytesSinceSnapshot = 0;
-    const trailing = {
-      entriesMax: this.options.trailingEntries,
-      bytesMax: this.options.snapshotLogBytes * trailingShare,
-    };
-    const capture = captureState(this.machine);
-    this.raft
-      .snapshot(this.lastApplied, capture, trailing)
-      .catch((error: unknown) => this.log.error({ err: error }, "taking a snapshot failed"))
-      .finally(() => {
-        capture.close();
-        this.snapshotting = false;
-      });
-  }
-
-  /** One that fills the disk would end the node; until there is room, the log grows instead. */
-  private hasRoomForSnapshot(): boolean {
-    const space = this.persister?.space;
-    const bytes = this.machine.data.bytes;
-    const fits = space === undefined || snapshotFits(bytes, space);
-    if (!fits && !this.snapshotPutOff) this.log.warn({ ...space, bytes }, "no room for a snapshot");
-    this.snapshotPutOff = !fits;
-    return fits;
-  }
-
-  private async installSnapshot(message: SnapshotMsg): Promise<void> {
-    const { snapshotIndex, snapshotTerm } = message;
-    if (!this.raft.condInstallSnapshot(snapshotTerm, snapshotIndex)) return;
-    const reader = await message.open();
-    try {
-      const restored = await restoreState(readAll(reader));
-      this.machine = restored;
-      this.lastApplied = reader.meta.index;
-      this.bytesSinceSnapshot = 0;
-      this.onApplied(this.lastApplied, restored);
-      this.log.info({ ...reader.meta, keys: restored.keyCount }, "snapshot installed");
-    } finally {
-      await reader.close();
-    }
-  }
-}
-
-/** The disk reads the next chunk while the last one is taken in. */
-async function* readAll(reader: SnapshotReader): AsyncGenerator<Uint8Array> {
-  let reading = reader.read(0, snapshotReadBytes);
-  try {
-    for (let offset = 0; offset < reader.size;) {
-      const chunk = await reading;
-      offset += chunk.length;
-      reading = reader.read(offset, snapshotReadBytes);
-      yield chunk;
-    }
-  } finally {
-    // The reader is not closed under it; what failed was thrown above, or nobody wants it any more.
-    await reading.catch(() => {});
+  private applied(): void {
+    this.legacySessions.applied(this.state.lastApplied);
   }
 }

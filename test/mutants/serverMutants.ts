@@ -36,7 +36,7 @@ export const serverMutants: readonly Mutant[] = [
       {
         file: "kvserver/kvServer.ts",
         from: "const lease = this.raft.leaseRead();",
-        to: "if (this.raft.getState().isLeader)\n      return this.answerGet(this.machine.data.peek(args.Key), done);\n    const lease = this.raft.leaseRead();",
+        to: "if (this.raft.getState().isLeader)\n      return this.answerGet(this.state.machine.data.peek(args.Key), done);\n    const lease = this.raft.leaseRead();",
       },
     ],
   },
@@ -46,8 +46,8 @@ export const serverMutants: readonly Mutant[] = [
     layer,
     edits: [
       {
-        file: "kvserver/kvServer.ts",
-        from: "if (index <= this.lastApplied) serve();",
+        file: "kvserver/appliedState.ts",
+        from: "if (index <= this.reached) serve();",
         to: "if (index >= 0) serve();",
       },
     ],
