@@ -1,15 +1,9 @@
-import { originalNodes, raftDefaults, type RaftOptions } from "../config/options.js";
+import { raftDefaults, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { ApplyChan } from "./applyChan.js";
-import type { SnapshotMsg } from "./applyMsg.js";
+import { ApplyFeed } from "./applyFeed.js";
 import { CoreClock } from "./coreClock.js";
-import {
-  RaftCore,
-  type FollowerStatus,
-  type LeaseRead,
-  type Ready,
-  type Reply,
-} from "./core/index.js";
+import { RaftCore, type LeaseRead, type Ready, type Reply } from "./core/index.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -27,49 +21,16 @@ import { realEnvironment, type RaftEnvironment } from "./environment.js";
 import type { DiskSpace } from "./persister/diskReserve.js";
 import type { Persister } from "./persister/persister.js";
 import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "./raftPeer.js";
+import { HeldMessages, type Messages } from "./heldMessages.js";
 import { PendingReads } from "./pendingReads.js";
 import { compactionPoint, Snapshots, type TrailingLog } from "./snapshots.js";
+import {
+  carefulOptions,
+  type RaftConfig,
+  type RaftStatus,
+  type StartResult,
+} from "./raftConfig.js";
 import { Ticker } from "./ticker.js";
-
-export interface RaftConfig {
-  readonly options?: Partial<RaftOptions>;
-  /** The command that opens a leader's term; empty by default. */
-  readonly noop?: Uint8Array;
-  /**
-   * Nodes of the original may be among the others: replication keeps to what they understand, and
-   * reads are by "readIndex", since such a node may be elected while a lease holds.
-   */
-  readonly mixed?: boolean;
-  readonly environment?: RaftEnvironment;
-  readonly log?: Logger;
-}
-
-/** What `start` answers, as in the original. */
-export interface StartResult {
-  /** Where the command will stand if it is committed; -1 when it was not taken. */
-  readonly index: number;
-  readonly term: number;
-  readonly isLeader: boolean;
-  /**
-   * Why this node takes no command though it leads: it holds too many uncommitted bytes, and may take
-   * one a little later; its disk is nearly full; or it is handing leadership over. Null otherwise.
-   */
-  readonly refusal: "overloaded" | "diskIsLow" | "handingOver" | null;
-}
-
-export interface RaftStatus extends SoftState {
-  readonly commitIndex: number;
-  readonly lastLogIndex: number;
-  readonly firstLogIndex: number;
-  readonly snapshotIndex: number;
-  readonly followers: readonly FollowerStatus[];
-}
-
-interface PendingSave {
-  readonly id: number;
-  readonly requests: OutgoingRequest[];
-  readonly replies: OutgoingReply[];
-}
 
 const noBytes = new Uint8Array(0);
 const noSnapshot: SnapshotMeta = { index: 0, term: 0 };
@@ -101,19 +62,15 @@ export class Raft {
   private me = -1;
   private core!: RaftCore;
   private persister!: Persister;
-  private applyChan!: ApplyChan;
+  private feed!: ApplyFeed;
   private snapshots!: Snapshots;
   private state: "new" | "running" | "stopped" = "new";
   private scheduled = false;
   private readonly reads = new PendingReads();
-  private saves: PendingSave[] = [];
+  private readonly held = new HeldMessages();
   private replyTokens = 0;
   private readonly waitingReplies = new Map<number, (reply: Reply) => void>();
   private isJoining = false;
-  private commitIndex = 0;
-  private nextApply = 1;
-  /** The newest one that went through `applyChan`. */
-  private handedUp: SnapshotMeta = noSnapshot;
 
   constructor(config: RaftConfig = {}) {
     this.mixed = config.mixed ?? false;
@@ -140,7 +97,6 @@ export class Raft {
     this.peers = peers;
     this.me = me;
     this.persister = persister;
-    this.applyChan = applyChan;
     this.core = new RaftCore(
       me,
       {
@@ -154,6 +110,7 @@ export class Raft {
       this.environment.now(),
     );
     this.snapshots = new Snapshots(persister, this.options, this.environment);
+    this.feed = new ApplyFeed(applyChan, this.core.log, () => this.snapshots.open());
     persister.onFailure = (error) => this.fail(error);
     persister.onSpace = (space) => this.spaceChanged(space);
     if (persister.space.isLow) this.spaceChanged(persister.space);
@@ -162,7 +119,7 @@ export class Raft {
       if (peer !== null) peer.onDown = () => this.input((core) => core.peerDown(id));
     });
     this.state = "running";
-    if (snapshot !== null) this.handUpSnapshot(snapshot);
+    if (snapshot !== null) this.feed.snapshot(snapshot);
     this.schedule();
   }
 
@@ -200,7 +157,7 @@ export class Raft {
     trailing: TrailingLog = { entriesMax: 0, bytesMax: 0 },
   ): Promise<boolean> {
     const term = this.core.log.term(index);
-    if (this.state !== "running" || term < 0 || index >= this.nextApply) return false;
+    if (this.state !== "running" || term < 0 || index >= this.feed.nextIndex) return false;
     const meta = { index, term };
     const bytes = await this.snapshots.take(meta, state, () => this.state === "running");
     if (bytes === null) return false;
@@ -216,8 +173,7 @@ export class Raft {
    * it in `applyChan`.
    */
   condInstallSnapshot(lastIncludedTerm: number, lastIncludedIndex: number): boolean {
-    const { index, term } = this.handedUp;
-    return lastIncludedIndex > index || (lastIncludedIndex === index && lastIncludedTerm === term);
+    return this.feed.isNewestSnapshot({ index: lastIncludedIndex, term: lastIncludedTerm });
   }
 
   // --- beyond the original
@@ -387,7 +343,7 @@ export class Raft {
       this.tick();
       for (let ready = this.core.ready(); ready !== null; ready = this.core.ready())
         this.carryOut(ready);
-      this.pumpApply();
+      this.feed.pump();
       this.snapshots.expire();
       this.ticker.arm(this.clock.deadline(this.core));
     } catch (error) {
@@ -398,44 +354,37 @@ export class Raft {
   private carryOut(ready: Ready): void {
     if (ready.softState !== null) this.announce(ready.softState);
     if (ready.readsLost) this.reads.fail();
-    for (const request of ready.requests) this.send(request);
-    for (const reply of ready.replies) this.answer(reply);
+    this.deliver(ready);
     for (const transfer of ready.snapshots) this.transferSnapshot(transfer);
     this.save(ready);
-    this.commitIndex = ready.commitIndex;
+    this.feed.committed(ready.commitIndex);
     for (const read of ready.reads) this.reads.confirm(read.round, read.index);
   }
 
   private save(ready: Ready): void {
     const { saveId, hardState, entries, snapshot } = ready;
     if (this.core.isJoining !== this.isJoining) this.standingChanged();
-    const { requestsAfterPersist: requests, repliesAfterPersist: replies } = ready;
     if (snapshot !== null) {
       this.persister.resetLog(snapshot).catch((error: unknown) => this.fail(error as Error));
-      this.handUpSnapshot(snapshot);
+      this.feed.snapshot(snapshot);
     }
+    const messages = { requests: ready.requestsAfterPersist, replies: ready.repliesAfterPersist };
     if (saveId !== 0) {
-      this.saves.push({ id: saveId, requests: [...requests], replies: [...replies] });
+      this.held.behindNewSave(messages);
       this.persister.save({ hardState, entries }, () => this.persisted(saveId));
-      return;
-    }
-    const last = this.saves.at(-1);
-    if (last === undefined) {
-      for (const request of requests) this.send(request);
-      for (const reply of replies) this.answer(reply);
-    } else {
-      // What is said now may rest on a save that is still under way.
-      last.requests.push(...requests);
-      last.replies.push(...replies);
-    }
+    } else if (!this.held.behindLastSave(messages)) this.deliver(messages);
   }
 
   private persisted(saveId: number): void {
-    const save = this.saves.shift();
-    if (this.state !== "running" || save === undefined) return;
-    for (const request of save.requests) this.send(request);
-    for (const reply of save.replies) this.answer(reply);
+    const messages = this.held.release();
+    if (this.state !== "running" || messages === undefined) return;
+    this.deliver(messages);
     this.input((core) => core.persisted(saveId));
+  }
+
+  private deliver({ requests, replies }: Messages): void {
+    for (const request of requests) this.send(request);
+    for (const reply of replies) this.answer(reply);
   }
 
   private send(out: OutgoingRequest): void {
@@ -498,39 +447,6 @@ export class Raft {
     this.onSoftState(state);
   }
 
-  // --- the state machine
-
-  private pumpApply(): void {
-    const { applyChan, core } = this;
-    while (this.nextApply <= this.commitIndex && applyChan.hasRoom) {
-      const { index, term, command } = core.log.entry(this.nextApply);
-      applyChan.push({
-        commandValid: true,
-        snapshotValid: false,
-        command,
-        commandIndex: index,
-        commandTerm: term,
-      });
-      this.nextApply++;
-    }
-    applyChan.flush();
-  }
-
-  private handUpSnapshot(meta: SnapshotMeta): void {
-    this.handedUp = meta;
-    this.nextApply = meta.index + 1;
-    this.commitIndex = Math.max(this.commitIndex, meta.index);
-    const message: SnapshotMsg = {
-      commandValid: false,
-      snapshotValid: true,
-      snapshotIndex: meta.index,
-      snapshotTerm: meta.term,
-      open: () => this.snapshots.open(),
-    };
-    this.applyChan.push(message);
-    this.applyChan.flush();
-  }
-
   // --- snapshots
 
   private transferSnapshot(transfer: SnapshotTransfer): void {
@@ -572,9 +488,4 @@ export class Raft {
 
 function refused(term: number, refusal: StartResult["refusal"]): StartResult {
   return { index: -1, term, isLeader: refusal !== null, refusal };
-}
-
-function carefulOptions(options: RaftOptions): RaftOptions {
-  const appendBytesMax = Math.min(options.appendBytesMax, originalNodes.appendBytesMax);
-  return { ...options, appendBytesMax, inflightMax: 1, readMode: "readIndex" };
 }

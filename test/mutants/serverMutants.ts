@@ -71,8 +71,8 @@ export const serverMutants: readonly Mutant[] = [
     edits: [
       {
         file: "raft/raft.ts",
-        from: "this.saves.push({ id: saveId, requests: [...requests], replies: [...replies] });",
-        to: "this.saves.push({ id: saveId, requests: [...requests], replies: [] });\n      for (const reply of replies) this.answer(reply);",
+        from: "this.held.behindNewSave(messages);",
+        to: "this.held.behindNewSave({ requests: messages.requests, replies: [] });\n      for (const reply of messages.replies) this.answer(reply);",
       },
     ],
   },
