@@ -95,7 +95,10 @@ export interface RaftOptions {
   /** Entries and bytes of one AppendEntries; a single larger entry goes alone. */
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
-  /** AppendEntries that may be unanswered at one follower, and the bytes in them. */
+  /**
+   * AppendEntries that may be unanswered at one follower, and the bytes in them; with as many waiting
+   * for the leader's own disk, nothing new is sent either.
+   */
   readonly inflightMax: number;
   readonly inflightBytesMax: number;
   /** Bytes proposed and not yet committed; further proposals are refused. */

@@ -284,9 +284,13 @@ export class Leader {
     if (alone !== null) outbox.reads.push(alone);
   }
 
+  /**
+   * The leader's own disk is held to what a follower's is: a majority may commit without it (thesis
+   * §10.2.1), but what it has yet to write would grow without end under a load that it can't bear.
+   */
   private hasEntriesFor(follower: Progress): boolean {
     return (
-      follower.nextIndex <= this.log.lastIndex &&
+      follower.nextIndex <= this.log.indexAhead(this.options.inflightBytesMax) &&
       follower.canSend(this.options.inflightMax, this.options.inflightBytesMax)
     );
   }

@@ -12,6 +12,7 @@ interface PendingSave {
   readonly id: number;
   /** The last entry that this save makes durable; lowered when a truncation overtakes it. */
   lastIndex: number;
+  readonly bytes: number;
 }
 
 /**
@@ -32,6 +33,8 @@ export class RaftLog {
   private durable: number;
   private saving: number;
   private saves: PendingSave[] = [];
+  /** Bytes of the entries in `saves`. */
+  private savingBytes = 0;
   private commit: number;
   private lastSlice: readonly Entry[] = [];
 
@@ -153,15 +156,31 @@ export class RaftLog {
   takeUnsaved(id: number): readonly Entry[] {
     const unsaved = this.entries.slice(this.saving + 1 - this.first);
     this.saving = this.lastIndex;
-    this.saves.push({ id, lastIndex: this.lastIndex });
+    let bytes = 0;
+    for (const entry of unsaved) bytes += entryBytes(entry);
+    this.saves.push({ id, lastIndex: this.lastIndex, bytes });
+    this.savingBytes += bytes;
     return unsaved;
   }
 
   /** The saves up to `id` are durable. */
   saved(id: number): void {
     while (this.saves.length > 0 && this.saves[0]!.id <= id) {
-      this.durable = Math.max(this.durable, this.saves.shift()!.lastIndex);
+      const save = this.saves.shift()!;
+      this.durable = Math.max(this.durable, save.lastIndex);
+      this.savingBytes -= save.bytes;
     }
+  }
+
+  /** The last entry with which no more than `bytesMax` wait for the disk, but for a single save. */
+  indexAhead(bytesMax: number): number {
+    if (this.savingBytes <= bytesMax) return this.lastIndex;
+    let bytes = 0;
+    for (const save of this.saves) {
+      bytes += save.bytes;
+      if (bytes > bytesMax) return save.lastIndex;
+    }
+    return this.lastIndex;
   }
 
   /** Drops entries up to `index`, which a snapshot covers. */

@@ -65,6 +65,25 @@ describe("a follower that matches gets a pipeline", () => {
     expect(indexesOf(node)).toEqual([[4]]);
   });
 
+  test("and no further than the leader's own disk follows", () => {
+    const bytes = 1 + entryOverheadBytes;
+    const node = leader({ clusterSize: 3, inflightBytesMax: 2 * bytes });
+    const sent: (number | undefined)[][] = [];
+    const step = (command: string): void => {
+      node.propose(command);
+      const appends = appendsOf(node.ready());
+      sent.push(appends.map(({ request }) => request.entries.at(-1)?.index));
+      for (const append of appends) node.acknowledge(append);
+    };
+    // Two saves under way are not over the limit; the third is.
+    for (const command of ["a", "b", "c", "d", "e"]) step(command);
+    expect(sent).toEqual([[2, 2], [3, 3], [4, 4], [], []]);
+    expect(node.core.log.durableIndex).toBe(1);
+    expect(node.core.log.commitIndex).toBe(4);
+    node.persist();
+    expect(appendsOf(node.ready()).map(({ context }) => context.lastIndex)).toEqual([6, 6]);
+  });
+
   test("requests hold at most appendEntriesMax entries", () => {
     const node = leader({ appendEntriesMax: 2 });
     node.propose("a", "b", "c", "d", "e");
