@@ -205,15 +205,19 @@ export interface StorageTuning {
   readonly syncMarkMs: number;
   /** Between two looks at how much of the disk is free; there is one before each new file, too. */
   readonly spaceCheckMs: number;
-  /** Bytes of a snapshot gathered before they are written. */
+  /** Bytes of a snapshot gathered before they are written, while writes come back soon. */
   readonly snapshotBufferBytes: number;
+  /** And at most: twice as many after each write that came back later than `snapshotWriteMsMax`. */
+  readonly snapshotBufferBytesMax: number;
+  readonly snapshotWriteMsMax: number;
   /** Bytes of a snapshot written between two syncs. */
   readonly snapshotSyncBytes: number;
 }
 
 export const storageTuningDefaults: StorageTuning = {
   batchBytesMax: 2 * MiB,
-  bufferBytesKept: 4 * MiB,
+  // A batch that is full, and the entry with which it became so.
+  bufferBytesKept: 2.5 * MiB,
   writeInlineBytesMax: 1 * MiB,
   syncInlineEntriesMax: 8,
   syncInlineBytesMax: 64 * KiB,
@@ -223,6 +227,8 @@ export const storageTuningDefaults: StorageTuning = {
   spaceCheckMs: 1_000,
   // One chunk of a state: each goes to the disk before the next is gathered, and the loop turns.
   snapshotBufferBytes: 64 * KiB,
+  snapshotBufferBytesMax: 1 * MiB,
+  snapshotWriteMsMax: 4,
   snapshotSyncBytes: 8 * MiB,
 };
 

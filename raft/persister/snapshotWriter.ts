@@ -14,10 +14,15 @@ import { StorageError } from "./storageError.js";
 import { dataSync, type StorageFile } from "./storageFs.js";
 
 export interface SnapshotWriterOptions {
-  /** Bytes gathered before they are written. */
+  /** Bytes gathered before they are written: from the first to the second, by how busy all is. */
   readonly snapshotBufferBytes: number;
+  readonly snapshotBufferBytesMax: number;
+  /** A write that comes back later than this lets the next one be twice as large. */
+  readonly snapshotWriteMsMax: number;
   /** Bytes written between syncs, so that the last one does not hold up the log's for long. */
   readonly snapshotSyncBytes: number;
+  /** Milliseconds of a clock that never goes back. */
+  readonly now: () => number;
 }
 
 /** What becomes of the file in the end. */
@@ -38,8 +43,10 @@ export class FileSnapshotWriter implements SnapshotWriter {
   private readonly outcome: SnapshotOutcome;
   private readonly options: SnapshotWriterOptions;
   private readonly seed: number;
-  private readonly buffer: Uint8Array;
+  private buffer: Uint8Array;
   private buffered: number;
+  /** Bytes after which the buffer is written. */
+  private gathers: number;
   /** Bytes of the file that are written, and those of them that are synced. */
   private written = 0;
   private synced = 0;
@@ -65,7 +72,8 @@ export class FileSnapshotWriter implements SnapshotWriter {
     this.latch = latch;
     this.outcome = outcome;
     this.options = options;
-    this.buffer = new Uint8Array(Math.max(options.snapshotBufferBytes, snapshotHeaderBytes));
+    this.gathers = Math.max(options.snapshotBufferBytes, snapshotHeaderBytes);
+    this.buffer = new Uint8Array(this.gathers);
     const header = encodeSnapshotHeader(storageId, meta);
     this.buffer.set(header);
     this.buffered = header.length;
@@ -139,20 +147,34 @@ export class FileSnapshotWriter implements SnapshotWriter {
 
   private async append(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length;) {
-      const end = Math.min(at + this.buffer.length - this.buffered, bytes.length);
+      const end = Math.min(at + this.gathers - this.buffered, bytes.length);
       this.buffer.set(bytes.subarray(at, end), this.buffered);
       this.buffered += end - at;
       at = end;
-      if (this.buffered === this.buffer.length) await this.flush();
+      if (this.buffered === this.gathers) await this.flush();
     }
   }
 
   private async flush(): Promise<void> {
+    const startedAt = this.options.now();
     await this.file.write(this.buffer.subarray(0, this.buffered), this.written);
     this.written += this.buffered;
     this.buffered = 0;
+    this.adapt(this.options.now() - startedAt);
     if (this.written - this.synced < this.options.snapshotSyncBytes) return;
     await dataSync(this.file);
     this.synced = this.written;
+  }
+
+  /**
+   * Each write costs a turn of the event loop. In a loop that is busy, small ones would make the
+   * snapshot take so long that more log than it replaces gathers meanwhile, in memory too.
+   */
+  private adapt(writeMs: number): void {
+    const { snapshotBufferBytes, snapshotBufferBytesMax, snapshotWriteMsMax } = this.options;
+    const next = writeMs > snapshotWriteMsMax ? this.gathers * 2 : this.gathers / 2;
+    const least = Math.max(snapshotBufferBytes, snapshotHeaderBytes);
+    this.gathers = Math.max(least, Math.min(snapshotBufferBytesMax, Math.floor(next)));
+    if (this.gathers > this.buffer.length) this.buffer = new Uint8Array(this.gathers);
   }
 }

@@ -60,6 +60,31 @@ test.each([0, 1, 5, block - 1, block, block + 1, 3 * block + 7])(
   },
 );
 
+test.each([
+  { writeMs: 1, writes: "one for each small buffer", least: 64, most: 66 },
+  { writeMs: 50, writes: "few", least: 9, most: 14 },
+])("where a write takes $writeMs ms they are $writes", async ({ writeMs, least, most }) => {
+  const disk = new MemoryDisk();
+  const clock = { now: 0 };
+  disk.fault = (operation) => {
+    if (operation === "write") clock.now += writeMs;
+    return null;
+  };
+  const persister = await open(disk, {
+    now: () => clock.now,
+    snapshotBufferBytes: 1024,
+    snapshotBufferBytesMax: 8 * 1024,
+    snapshotWriteMsMax: 10,
+  });
+  const state = pattern(block);
+  disk.calls.length = 0;
+  await writeSnapshot(persister, { index: 3, term: 1 }, state);
+  const writes = disk.calls.filter((call) => call.startsWith(`write ${pathOf(1, 3)}`));
+  expect(writes.length).toBeGreaterThanOrEqual(least);
+  expect(writes.length).toBeLessThanOrEqual(most);
+  expect(sameBytes(await readSnapshot(persister), state)).toBe(true);
+});
+
 describe("what is being written", () => {
   test("is seen only once it is committed", async () => {
     const persister = await open(new MemoryDisk());
