@@ -1,12 +1,16 @@
 /**
- * How long three nodes serve nobody when their leader is ended, or stands still, under load, and that nothing
- * acknowledged is lost by it. Real processes, real syncs, everything on this machine.
+ * How long three nodes serve nobody when their leader is ended, stands still, or is cut off, under load,
+ * and that nothing acknowledged is lost by it. Real processes, real syncs, everything on this machine.
  *
  *     npm run bench:failover -- [--signal SIGKILL|SIGTERM|SIGSTOP] [--rounds N] [--writers N]
+ *     unshare --net npm run bench:failover -- --signal VANISH
+ *
+ * VANISH: its machine is gone from the network, without a FIN or a reset (needs root).
  */
 import { parseArgs } from "node:util";
 import { Clerk } from "mprpc-raft/clerk";
 import { Cluster } from "../test/process/cluster.js";
+import { NetCluster } from "../test/process/network/netCluster.js";
 import { median } from "./markdown.js";
 
 const { values } = parseArgs({
@@ -16,14 +20,16 @@ const { values } = parseArgs({
     writers: { type: "string", default: "8" },
   },
 });
-const signal = values.signal as NodeJS.Signals;
+const { signal } = values;
 const rounds = Number(values.rounds);
 const writers = Number(values.writers);
 /** Before an end, and from an end to the search for the gap that it tore. */
 const calmMs = 2_000;
 
-const cluster = await Cluster.create(3);
-cluster.startAll();
+const network = signal === "VANISH" ? await NetCluster.create(3) : null;
+const cluster = network ?? (await Cluster.create(3));
+if (network === null) cluster.startAll();
+else await network.bootAll();
 const clerk = new Clerk(cluster.nodes);
 await clerk.put("warm", "up");
 
@@ -68,7 +74,11 @@ function end(node: number): () => Promise<void> {
     child.kill("SIGSTOP");
     return async () => void child.kill("SIGCONT");
   }
-  const ended = cluster.stop(node, signal);
+  if (network !== null) {
+    network.isolate(node);
+    return async () => network.heal();
+  }
+  const ended = cluster.stop(node, signal as NodeJS.Signals);
   return async () => {
     await ended;
     cluster.start(node);

@@ -31,6 +31,15 @@ export async function freePorts(count: number): Promise<number[]> {
   return ports;
 }
 
+export function temporaryFolder(): Promise<string> {
+  return mkdtemp(path.join(tmpdir(), "kv-cluster-"));
+}
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface NodeProcess {
   readonly id: number;
   readonly child: ChildProcess;
@@ -40,22 +49,25 @@ export interface NodeProcess {
 
 export class Cluster {
   readonly dir: string;
-  readonly ports: readonly number[];
+  readonly nodes: readonly Address[];
   readonly nodesFile: string;
   readonly processes = new Map<number, NodeProcess>();
 
-  private constructor(dir: string, ports: readonly number[]) {
+  protected constructor(dir: string, nodes: readonly Address[]) {
     this.dir = dir;
-    this.ports = ports;
+    this.nodes = nodes;
     this.nodesFile = path.join(dir, "nodes.conf");
   }
 
   /** @param options extra lines of the node list, such as `snapshotLogBytes=65536`. */
   static async create(size: number, options: readonly string[] = []): Promise<Cluster> {
-    const dir = await mkdtemp(path.join(tmpdir(), "kv-cluster-"));
-    const cluster = new Cluster(dir, await freePorts(size));
-    const nodes = cluster.ports.map((port, id) => `node${id}ip=127.0.0.1\nnode${id}port=${port}`);
-    await writeFile(cluster.nodesFile, [...nodes, ...options, ""].join("\n"));
+    const ports = await freePorts(size);
+    const dir = await temporaryFolder();
+    const cluster = new Cluster(
+      dir,
+      ports.map((port) => ({ host: "127.0.0.1", port })),
+    );
+    await cluster.writeNodeList(options);
     return cluster;
   }
 
@@ -63,34 +75,41 @@ export class Cluster {
     return path.join(this.dir, "data");
   }
 
-  get nodes(): { host: string; port: number }[] {
-    return this.ports.map((port) => ({ host: "127.0.0.1", port }));
+  get ports(): number[] {
+    return this.nodes.map(({ port }) => port);
   }
 
-  /** @param shell what bash does first, such as `ulimit -f 64`. */
-  start(id: number, extra: readonly string[] = [], shell = ""): NodeProcess {
+  /**
+   * @param shell what bash does first, such as `ulimit -f 64`.
+   * @param wrapper the command that runs it all, and stays the same process.
+   */
+  start(
+    id: number,
+    extra: readonly string[] = [],
+    shell = "",
+    wrapper: readonly string[] = [],
+  ): NodeProcess {
     const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
     args.push("--data-dir", this.dataDir, "--log-level", "info", ...extra);
-    const [command, ...rest] =
-      shell === ""
-        ? [process.execPath, ...args]
-        : ["bash", "-c", `${shell}; exec "$@"`, "bash", process.execPath, ...args];
-    const child = spawn(command, rest, { stdio: ["ignore", "pipe", "pipe"] });
+    const node = [process.execPath, ...args];
+    const shelled = shell === "" ? node : ["bash", "-c", `${shell}; exec "$@"`, "bash", ...node];
+    const [command, ...rest] = [...wrapper, ...shelled];
+    const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
       child.once("exit", (code, signal) => resolve({ code, signal })),
     );
-    const node: NodeProcess = { id, child, exited, output: "" };
+    const started: NodeProcess = { id, child, exited, output: "" };
     const keep = (chunk: Buffer): void => {
-      node.output = (node.output + chunk.toString()).slice(-20_000);
+      started.output = (started.output + chunk.toString()).slice(-20_000);
     };
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
-    this.processes.set(id, node);
-    return node;
+    this.processes.set(id, started);
+    return started;
   }
 
   startAll(): void {
-    for (let id = 0; id < this.ports.length; id++) this.start(id);
+    for (let id = 0; id < this.nodes.length; id++) this.start(id);
   }
 
   /** Sends `signal` and waits for the end of the process. */
@@ -101,6 +120,13 @@ export class Cluster {
     if (signal === "SIGKILL") node.child.kill("SIGCONT");
     await node.exited;
     this.processes.delete(id);
+  }
+
+  protected async writeNodeList(options: readonly string[]): Promise<void> {
+    const nodes = this.nodes.map(
+      ({ host, port }, id) => `node${id}ip=${host}\nnode${id}port=${port}`,
+    );
+    await writeFile(this.nodesFile, [...nodes, ...options, ""].join("\n"));
   }
 
   async destroy(): Promise<void> {
