@@ -8,8 +8,16 @@ import type { ClerkErrorCode } from "./errors.js";
 import { LeaderTracker } from "./leaderTracker.js";
 import { errText, mayHaveExecuted, readVerdict, remedyFor } from "./outcome.js";
 import type { Schedule } from "./schedule.js";
-import type { Attempt, AttemptFailure, GetRequest, ServerNode, ServerReply } from "./serverNode.js";
+import type {
+  Attempt,
+  AttemptDone,
+  AttemptFailure,
+  GetRequest,
+  ServerNode,
+  ServerReply,
+} from "./serverNode.js";
 import { revision1ClientId, sessionIdBytes } from "./session.js";
+import { SilenceWatch, type WatchedAttempts } from "./silenceWatch.js";
 
 /** What becomes of a call when its attempts have come to something. */
 export interface AttemptOwner {
@@ -39,6 +47,7 @@ const knowsNoSessions: AttemptFailure = {
   text: "speaks revision 1 and might apply the write a second time",
   sent: false,
 };
+const noAnswer = { status: RpcStatus.UNAVAILABLE, sent: false } as const;
 const silentRevision: AttemptFailure = {
   status: RpcStatus.UNAVAILABLE,
   text: "the connection was lost before it told its revision",
@@ -62,6 +71,7 @@ export class Attempts {
   private readonly owner: AttemptOwner;
   private readonly leader: LeaderTracker;
   private readonly probes: readonly Probe[];
+  private readonly watch: SilenceWatch;
   /** Waiting for any leader to be found. */
   private readonly sleepers = new CallList();
   private readonly readerId = revision1ClientId();
@@ -81,12 +91,13 @@ export class Attempts {
     this.owner = owner;
     this.leader = new LeaderTracker(nodes.length);
     this.probes = nodes.map(() => ({ waiting: new CallList(), underWay: false }));
+    this.watch = this.watchSilence();
   }
 
   /** Begins the attempts of `call`, or goes on after a wait. */
   next(call: Call): void {
     if (this.environment.now() >= call.deadline) return this.owner.expire(call);
-    call.done ??= (reply, failure) => this.ended(call, reply, failure);
+    call.done ??= this.doneOf(call);
     call.node = this.leader.current;
     const node = this.nodes[call.node]!;
     if (node.revision === 0 && this.needsRevision(call)) this.probe(call.node, call);
@@ -100,7 +111,19 @@ export class Attempts {
     if (call.attempt !== null || probing) this.leader.failed(call.node);
   }
 
+  stop(): void {
+    this.watch.stop();
+  }
+
   // --- sending
+
+  private doneOf(call: Call): AttemptDone<ServerReply> {
+    const done: AttemptDone<ServerReply> = (reply, failure) => {
+      // Another one has taken its place: that attempt was given up.
+      if (call.done === done) this.ended(call, reply, failure);
+    };
+    return done;
+  }
 
   private needsRevision(call: Call): boolean {
     return call.operation !== "get" || this.passesRevision1(call);
@@ -119,6 +142,7 @@ export class Attempts {
   }
 
   private send(node: ServerNode, call: Call): void {
+    this.watch.began();
     const left = call.deadline - this.environment.now();
     call.attempt = this.request(node, call, Math.min(this.options.attemptTimeoutMs, left));
   }
@@ -151,11 +175,17 @@ export class Attempts {
     probe.waiting.push(call);
     if (probe.underWay) return;
     probe.underWay = true;
-    const node = this.nodes[id]!;
-    node.get(this.getRequest(node, noBytes), this.options.attemptTimeoutMs, (reply, failure) => {
+    this.watch.began();
+    this.askEmptyKey(id, (reply, failure) => {
       probe.underWay = false;
+      if (reply !== null) this.watch.answered();
       this.probed(id, probe.waiting, reply, failure);
     });
+  }
+
+  private askEmptyKey(id: number, done: AttemptDone<ServerReply>): void {
+    const node = this.nodes[id]!;
+    node.get(this.getRequest(node, noBytes), this.options.attemptTimeoutMs, done);
   }
 
   private probed(
@@ -183,6 +213,7 @@ export class Attempts {
     if (call.settled) return;
     call.attempt = null;
     if (reply === null) return this.failed(call, failure!);
+    this.watch.answered();
     call.reached = true;
     switch (readVerdict(reply.Err)) {
       case "ok":
@@ -203,6 +234,49 @@ export class Attempts {
         return this.failed(call, unknownErr(reply.Err));
     }
   }
+
+  // --- a silent leader
+
+  private watchSilence(): SilenceWatch {
+    const { leader, nodes } = this;
+    const watched: WatchedAttempts = {
+      get leader() {
+        return leader.current;
+      },
+      // One of the original answers late by its nature, and a request given up costs its connection.
+      isWaiting: () => nodes[leader.current]!.revision !== 1 && this.isWaitingAt(leader.current),
+      ask: (id, done) => {
+        if (nodes[id]!.revision === 1) done(null);
+        else this.askEmptyKey(id, done);
+      },
+      found: (silent, id) => this.giveUpOn(silent, id),
+    };
+    const { silenceMs } = this.options;
+    return new SilenceWatch(watched, this.environment, nodes.length, silenceMs);
+  }
+
+  private isWaitingAt(id: number): boolean {
+    if (this.probes[id]!.waiting.size > 0) return true;
+    return this.schedule.some((call) => call.node === id && call.attempt !== null);
+  }
+
+  private giveUpOn(silent: number, id: number): void {
+    this.leader.led(id);
+    const text = `gave no answer while ${this.nodes[id]!.address} led`;
+    this.probed(silent, this.probes[silent]!.waiting, null, { ...noAnswer, text });
+    for (const call of this.schedule.calls()) {
+      const { attempt } = call;
+      if (attempt === null || call.node !== silent) continue;
+      const { sent } = attempt;
+      call.done = null;
+      call.attempt = null;
+      attempt.startCancel();
+      this.failed(call, { ...noAnswer, text, sent });
+    }
+    this.wakeSleepers();
+  }
+
+  // --- the outcome
 
   private succeeded(call: Call, value: Buffer | undefined): void {
     this.leader.led(call.node);

@@ -11,6 +11,11 @@ export class DeadlineHeap {
     return this.calls.length;
   }
 
+  /** In no order that means anything. */
+  get all(): readonly Call[] {
+    return this.calls;
+  }
+
   get first(): Call | undefined {
     return this.calls[0];
   }

@@ -68,6 +68,7 @@ export class Dispatcher {
       this.fail(call, "CLOSED");
     }
     this.schedule.stop();
+    this.attempts.stop();
   }
 
   // --- starting

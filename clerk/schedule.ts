@@ -27,6 +27,15 @@ export class Schedule {
     return this.heap.first;
   }
 
+  /** All that are here, also while some of them leave. */
+  calls(): readonly Call[] {
+    return this.heap.all.slice();
+  }
+
+  some(holds: (call: Call) => boolean): boolean {
+    return this.heap.all.some(holds);
+  }
+
   add(call: Call): void {
     this.heap.add(call, call.deadline);
     this.arm();

@@ -302,6 +302,11 @@ export interface ClerkOptions {
   readonly timeoutMs: number;
   /** Deadline of one attempt at one node, within the call's own. */
   readonly attemptTimeoutMs: number;
+  /**
+   * How long no node may answer while calls wait at the one that is believed to lead, before the
+   * others are asked whether they do; `Infinity`: for `attemptTimeoutMs`.
+   */
+  readonly silenceMs: number;
   /** Waits between attempts after a whole round of nodes failed. */
   readonly backoffMsMin: number;
   readonly backoffMsMax: number;
@@ -313,6 +318,7 @@ export interface ClerkOptions {
 export const clerkDefaults: ClerkOptions = {
   timeoutMs: 30_000,
   attemptTimeoutMs: 2_000,
+  silenceMs: 100,
   backoffMsMin: 5,
   backoffMsMax: 250,
   callsInFlightMax: 1024,

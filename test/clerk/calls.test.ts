@@ -107,7 +107,10 @@ describe("a deadline", () => {
   });
 
   it("bounds each attempt", async () => {
-    const { clerk, nodes, clock } = await openedHarness(2, { attemptTimeoutMs: 500 });
+    const { clerk, nodes, clock } = await openedHarness(2, {
+      attemptTimeoutMs: 500,
+      silenceMs: Infinity,
+    });
     const failure = failureOf(clerk.put("a", "1", { timeoutMs: 700 }));
     await clock.advance(500);
     expect(nodes[0]!.requests[0]!.answered).toBe(true);

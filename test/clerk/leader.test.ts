@@ -84,7 +84,7 @@ describe("finding the leader", () => {
   });
 
   it("leaves a silent node after attemptTimeoutMs", async () => {
-    const { clerk, nodes, clock } = knownHarness(2, { attemptTimeoutMs: 500 });
+    const { clerk, nodes, clock } = knownHarness(2, { attemptTimeoutMs: 500, silenceMs: Infinity });
     const value = clerk.getString("x");
     await clock.advance(500);
     nodes[1]!.only.reply("OK", 0, "1");
