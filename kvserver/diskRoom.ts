@@ -1,8 +1,6 @@
 import type { DiskSpace } from "../raft/persister/diskReserve.js";
 
 const MiB = 1024 * 1024;
-/** Beside the keys and values: what else a snapshot holds, and the log that grows meanwhile. */
-const reserveShare = 1 / 2;
 
 /** Why no write is taken, for whoever sent one. */
 export function noSpaceText(node: number, space: DiskSpace): string {
@@ -21,9 +19,4 @@ export function diskStatus(space: DiskSpace | undefined): {
 } {
   const free = space?.freeBytes ?? Infinity;
   return { DiskFreeBytes: Number.isFinite(free) ? free : 0, DiskIsLow: space?.isLow ?? false };
-}
-
-/** Whether a state of `bytes` can be written out without filling the disk. */
-export function snapshotFits(bytes: number, { freeBytes, reserveBytes }: DiskSpace): boolean {
-  return freeBytes >= bytes + reserveBytes * reserveShare;
 }

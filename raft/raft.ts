@@ -109,7 +109,7 @@ export class Raft {
       { hardState, snapshot: snapshot ?? noSnapshot, entries },
       this.environment.now(),
     );
-    this.snapshots = new Snapshots(persister, this.options, this.environment);
+    this.snapshots = new Snapshots(persister, this.options, this.environment, this.log);
     this.feed = new ApplyFeed(applyChan, this.core.log, () => this.snapshots.open());
     persister.onFailure = (error) => this.fail(error);
     persister.onSpace = (space) => this.spaceChanged(space);

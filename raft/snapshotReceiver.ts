@@ -1,5 +1,7 @@
+import type { Logger } from "../config/logger.js";
 import type { SnapshotMeta } from "./core/types.js";
 import type { RaftEnvironment } from "./environment.js";
+import { snapshotFits } from "./persister/diskReserve.js";
 import type { Persister, SnapshotWriter } from "./persister/persister.js";
 import type { InstallSnapshot } from "./raftPeer.js";
 
@@ -28,14 +30,17 @@ export class SnapshotReceiver {
   private readonly persister: Persister;
   private readonly environment: RaftEnvironment;
   private readonly timeoutMs: number;
+  private readonly log: Logger;
+  private complained = false;
   private partial: Partial | null = null;
   /** Chunks are taken one after the other, whatever the network does. */
   private queue: Promise<unknown> = Promise.resolve();
 
-  constructor(persister: Persister, environment: RaftEnvironment, timeoutMs: number) {
+  constructor(persister: Persister, environment: RaftEnvironment, timeoutMs: number, log: Logger) {
     this.persister = persister;
     this.environment = environment;
     this.timeoutMs = timeoutMs;
+    this.log = log;
   }
 
   receive(chunk: InstallSnapshot): Promise<ChunkResult> {
@@ -58,6 +63,7 @@ export class SnapshotReceiver {
 
   private async take(chunk: InstallSnapshot): Promise<ChunkResult> {
     const partial = this.belongs(chunk) ? this.partial! : await this.begin(chunk);
+    if (partial === null) return { stored: false, nextOffset: 0, complete: false };
     partial.touchedAt = this.environment.now();
     const { writer } = partial;
     if (chunk.offset !== writer.size || writer.size + chunk.data.length > partial.totalSize)
@@ -85,13 +91,23 @@ export class SnapshotReceiver {
     );
   }
 
-  private async begin(chunk: InstallSnapshot): Promise<Partial> {
+  private async begin(chunk: InstallSnapshot): Promise<Partial | null> {
     await this.drop();
+    if (!this.hasRoom(chunk.totalSize)) return null;
     const meta = { index: chunk.lastIncludedIndex, term: chunk.lastIncludedTerm };
     const writer = await this.persister.createSnapshot(meta, "received");
     const { from, term, totalSize } = chunk;
     this.partial = { from, term, meta, totalSize, writer, touchedAt: this.environment.now() };
     return this.partial;
+  }
+
+  /** A snapshot that fills the disk would end the node; it can be sent again. */
+  private hasRoom(bytes: number): boolean {
+    const { space } = this.persister;
+    const fits = snapshotFits(bytes, space);
+    if (!fits && !this.complained) this.log.warn({ ...space, bytes }, "no room for a snapshot");
+    this.complained = !fits;
+    return fits;
   }
 
   private async drop(): Promise<void> {

@@ -71,13 +71,15 @@ export class SnapshotSender {
       const reply = await this.sendChunk(reader, term, from, offset, data, done);
       if (reply === null) {
         if (++failures >= chunkAttemptsMax) return false;
-        await this.pause();
+        await this.pause(failures);
         continue;
       }
       events.progressed(reply.term);
       if (done && reply.accepted) return true;
       failures = reply.accepted ? 0 : failures + 1;
       if (failures >= chunkAttemptsMax) return false;
+      // Refused where it should have been taken: its disk has no room, and may have in a while.
+      if (!reply.accepted && reply.nextOffset === offset) await this.pause(failures);
       offset = Math.min(Math.max(0, reply.nextOffset), reader.size);
       length = this.options.snapshotChunkBytes;
     }
@@ -105,9 +107,9 @@ export class SnapshotSender {
     return new Promise((resolve) => this.peer.InstallSnapshot(request, resolve));
   }
 
-  private pause(): Promise<void> {
+  private pause(failures: number): Promise<void> {
     return new Promise((resolve) => {
-      this.environment.setTimer(this.options.heartbeatMs, resolve);
+      this.environment.setTimer(this.options.heartbeatMs * 2 ** failures, resolve);
     });
   }
 }

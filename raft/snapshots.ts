@@ -1,3 +1,4 @@
+import type { Logger } from "../config/logger.js";
 import { entryBytes, type RaftLog } from "./core/raftLog.js";
 import type { SnapshotMeta } from "./core/types.js";
 import type { RaftEnvironment } from "./environment.js";
@@ -37,11 +38,17 @@ export class Snapshots {
   private newestOnDisk: SnapshotMeta;
   private taking: Promise<number | null> | null = null;
 
-  constructor(persister: Persister, options: SnapshotsOptions, environment: RaftEnvironment) {
+  constructor(
+    persister: Persister,
+    options: SnapshotsOptions,
+    environment: RaftEnvironment,
+    log: Logger,
+  ) {
     this.persister = persister;
     this.options = options;
     this.environment = environment;
-    this.receiver = new SnapshotReceiver(persister, environment, options.snapshotReceiveTimeoutMs);
+    const { snapshotReceiveTimeoutMs } = options;
+    this.receiver = new SnapshotReceiver(persister, environment, snapshotReceiveTimeoutMs, log);
     this.newestOnDisk = persister.recovered.snapshot ?? { index: 0, term: 0 };
   }
 

@@ -21,6 +21,14 @@ export interface DiskSpace {
   readonly isLow: boolean;
 }
 
+/** Of the reserve, for what else a snapshot holds, and for the log that grows meanwhile. */
+const snapshotShare = 1 / 2;
+
+/** Whether a snapshot of `bytes` can be written without filling the disk. */
+export function snapshotFits(bytes: number, { freeBytes, reserveBytes }: DiskSpace): boolean {
+  return freeBytes >= bytes + reserveBytes * snapshotShare;
+}
+
 /** So much more than the reserve must be free again, or a disk at its edge would flap. */
 const resumeShare = 1 / 4;
 

@@ -4,8 +4,10 @@ import path from "node:path";
 import { ApplyChan } from "../../raft/applyChan.js";
 import type { ApplyMsg } from "../../raft/applyMsg.js";
 import { WalPersister } from "../../raft/persister/walPersister.js";
+import type { TestDisk } from "./testDisk.js";
 import { Raft } from "../../raft/raft.js";
 import type { RaftPeer } from "../../raft/raftPeer.js";
+import { silentLogger } from "../../config/logger.js";
 import type { RaftOptions } from "../../config/options.js";
 
 /**
@@ -32,6 +34,10 @@ const timing: Partial<RaftOptions> = {
 export class LocalCluster {
   readonly nodes: (LocalNode | null)[];
   readonly cut = new Set<number>();
+  /** Where a node is to have one that the test can stop, fill or break; set before its start. */
+  readonly disks: TestDisk[] = [];
+  /** What the nodes' logs warn of. */
+  readonly warnings: string[] = [];
   private readonly dir: string;
   private readonly options: Partial<RaftOptions>;
 
@@ -54,9 +60,13 @@ export class LocalCluster {
     const persister = await WalPersister.open(path.join(this.dir, `node${id}`), {
       nodeId: id,
       segmentBytes: 65_536,
+      ...this.disks[id]?.options,
     });
     const node: LocalNode = {
-      raft: new Raft({ options: this.options }),
+      raft: new Raft({
+        options: this.options,
+        log: { ...silentLogger, warn: (_fields, text) => this.warnings.push(text) },
+      }),
       applyChan: new ApplyChan({ applyEntriesMax: 64, applyBytesMax: 1 << 20 }),
       persister,
       applied: [],
