@@ -64,9 +64,9 @@ function planOrEnd(args: string[]): Plan {
     console.log(usage);
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`);
-    process.exit(2);
+    return process.exit(2);
   }
-  process.exit(0);
+  return process.exit(0);
 }
 
 const { first, last, msMax, core, printTrace } = planOrEnd(process.argv.slice(2));
