@@ -1,4 +1,5 @@
-/** Reads the whole log of a data directory, and cuts a tail that a crash tore. */
+/** Reads the whole log of a data directory, cuts a tail that a crash tore, and syncs the rest. */
+import { dirname } from "node:path";
 import type { Entry, HardState } from "../core/types.js";
 import type { LogPosition } from "./logEncoder.js";
 import { hasRecords, LogReader, type SegmentReading, tornSegment } from "./logReader.js";
@@ -50,9 +51,27 @@ export class LogRecovery {
     }
     const torn = tornSegment(readings);
     if (torn !== null) await this.cut(torn);
+    await this.makeDurable(readings.findLast(hasRecords)!);
     const { hardState, entries, last } = this.reader.stretches[0]!;
     const position = await this.openCurrent(readings);
     return { hardState, last, entries, position: { ...position, hardState, last } };
+  }
+
+  /**
+   * What a killed process had written and not synced is read from the page cache like the rest, and
+   * counts as durable from here on. It is written anew, since a sync alone might do nothing: after
+   * one that failed the kernel takes pages for clean that are on no disk.
+   */
+  private async makeDurable({ sequence, bytes, end, marked }: SegmentReading): Promise<void> {
+    const from = Math.max(marked, segmentHeaderBytes);
+    if (from >= end) return;
+    const file = await this.fs.open(this.files.path(sequence), "update");
+    try {
+      await file.write(bytes.subarray(from, end), from);
+      await dataSync(file);
+    } finally {
+      await file.close();
+    }
   }
 
   /** Keeps a copy of what was torn, then leaves zeros as in a new segment. */
@@ -84,6 +103,7 @@ export class LogRecovery {
     } finally {
       await file.close();
     }
+    await this.fs.syncDirectory(dirname(path));
   }
 
   /** Those after the current one were made beforehand; the next of them is used when it is due. */

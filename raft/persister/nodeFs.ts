@@ -3,7 +3,7 @@ import * as fs from "node:fs";
 import { dirname, resolve } from "node:path";
 import { promisify } from "node:util";
 import { lockDirectory } from "./dirLock.js";
-import { systemError } from "./storageError.js";
+import { errnoOf, systemError } from "./storageError.js";
 import type { StorageFile, StorageFs } from "./storageFs.js";
 import { writeFully, writeFullySync } from "./writeFully.js";
 
@@ -97,15 +97,31 @@ async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** A new directory lasts when the one that names it is synced, and so on upwards. */
+/**
+ * Each directory is durable before the next is made in it. So of one that exists only its own name
+ * may be lost still, where the process that made it was killed before the sync.
+ */
 async function makeDirectory(path: string): Promise<void> {
-  const wanted = resolve(path);
-  const first = await fs.promises.mkdir(wanted, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  const top = dirname(resolve(first));
-  for (let parent = dirname(wanted); ; parent = dirname(parent)) {
-    await syncDirectory(parent);
-    if (parent === top) return;
+  const parent = dirname(path);
+  try {
+    await fs.promises.mkdir(path, { mode: 0o700 });
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" && parent !== path) {
+      await makeDirectory(parent);
+      return makeDirectory(path);
+    }
+    if (errnoOf(error) !== "EEXIST" || !(await fs.promises.stat(path)).isDirectory()) throw error;
+    return syncIfOwn(parent);
+  }
+  await syncDirectory(parent);
+}
+
+/** A directory that this user may not read, such as the one of a mount, was made by another. */
+async function syncIfOwn(path: string): Promise<void> {
+  try {
+    await syncDirectory(path);
+  } catch (error) {
+    if (!["EACCES", "EPERM", "EROFS", "EINVAL"].includes(errnoOf(error))) throw error;
   }
 }
 
@@ -116,7 +132,7 @@ async function freeBytes(path: string): Promise<number> {
 }
 
 export const nodeFs: StorageFs = {
-  makeDirectory: (path) => attempt("mkdir", path, () => makeDirectory(path)),
+  makeDirectory: (path) => attempt("mkdir", path, () => makeDirectory(resolve(path))),
   lock: (directory) => attempt("lock", directory, () => lockDirectory(directory)),
   list: (directory) => attempt("list", directory, () => fs.promises.readdir(directory)),
   open: (path, how) =>

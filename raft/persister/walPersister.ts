@@ -204,6 +204,8 @@ export class WalPersister implements Persister {
     files.onMake = () => void reserve.check();
     try {
       const names = await fs.list(directory);
+      // The process before may have been killed between a rename and its sync.
+      await fs.syncDirectory(directory);
       const found = await new LogRecovery(fs, files, { ...settings, storageId }).run(names);
       const snapshots = new SnapshotStore(fs, directory, storageId, latch, settings);
       const { snapshot, entries, logIsObsolete } = await reconcile(

@@ -1,7 +1,7 @@
 /**
  * A disk in memory that behaves as badly as a real one may: at a crash it keeps any part of what
  * was not synced, sector by sector, and any beginning of what was not synced in the directory.
- * And it fails on demand.
+ * And it fails on demand; what a failed sync was to write stays readable, and no later sync writes it.
  */
 import { dirname } from "node:path";
 import { StorageError, systemError } from "../../../raft/persister/storageError.js";
@@ -25,6 +25,11 @@ class Inode {
     for (const { position, bytes } of this.unsynced.splice(0, writes)) {
       this.durable = overwrite(this.durable, bytes, position);
     }
+  }
+
+  /** A sync failed: the kernel takes the pages for clean, and they are on no disk. */
+  syncFailed(): void {
+    this.unsynced = [];
   }
 
   crash(keeps: () => boolean): void {
@@ -84,7 +89,9 @@ export class MemoryDisk {
       if (boot !== this.boots) throw systemError(errno("EIO"), "a dead process'", path);
       this.calls.push(`${operation} ${path}`);
       const code = this.fault(operation, path);
-      if (code !== null) throw systemError(errno(code), operation, path);
+      if (code === null) return;
+      if (operation === "sync") this.syncFailed(path);
+      throw systemError(errno(code), operation, path);
     };
     return {
       makeDirectory: async () => {},
@@ -137,9 +144,15 @@ export class MemoryDisk {
     for (const inode of new Set(this.names.values())) inode.crash(keeps);
   }
 
-  /** As after a crash that lost nothing: the page cache survives a killed process. */
+  /** The process is gone. The page cache survives it: all can be read, and is no more synced. */
   kill(): void {
-    this.crash(() => true);
+    this.boots++;
+    this.locked.clear();
+  }
+
+  /** See `Inode.syncFailed`; for a file system above this one that failed the sync. */
+  syncFailed(path: string): void {
+    this.names.get(path)?.syncFailed();
   }
 
   /** A new disk in place of the old one, whose process is dead. */

@@ -22,6 +22,7 @@ type Step =
   | { readonly kind: "reset"; readonly ahead: number }
   | { readonly kind: "turn" }
   | { readonly kind: "close" }
+  | { readonly kind: "kill" }
   | { readonly kind: "crash"; readonly keeps: readonly boolean[] };
 
 const size = fc.oneof(
@@ -50,6 +51,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("reset" as const), ahead: fc.nat(9) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("close" as const) }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("kill" as const) }) },
   {
     weight: 3,
     arbitrary: fc.record({
@@ -94,6 +96,8 @@ class Run {
         await this.persister.close();
         this.states = [this.now];
         return this.reopen();
+      case "kill":
+        return this.kill();
       case "crash":
         return this.crash(one.keeps);
     }
@@ -172,6 +176,13 @@ class Run {
       }
     };
     this.work.push(run());
+  }
+
+  /** What the next process finds it takes for durable: the power may go right after. */
+  private async kill(): Promise<void> {
+    this.crashes++;
+    this.disk.kill();
+    await this.reopen();
   }
 
   private async crash(keeps: readonly boolean[]): Promise<void> {

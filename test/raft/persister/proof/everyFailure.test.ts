@@ -1,19 +1,21 @@
 /**
  * Each call of a node's life to its disk fails, or writes less than it was given: from then on
  * nothing is acknowledged, the owner is told once, and what the disk holds is recovered to all that
- * was acknowledged.
+ * was acknowledged. What is recovered stays, though the power goes before anything else is saved.
  *
  * `npm run proof:storage` tries all of it; here a sample.
  */
 import assert from "node:assert/strict";
 import { describe, expect, test } from "vitest";
+import type { RecoveredState } from "../../../../raft/persister/persister.js";
 import { StorageError } from "../../../../raft/persister/storageError.js";
 import { Prng } from "../../../sim/prng.js";
+import { nothing } from "../logModel.js";
 import { MemoryDisk } from "../memoryDisk.js";
 import { directory } from "../support.js";
 import { openAndCheck } from "./checkState.js";
 import { type Fault, FaultyDisk } from "./faultyDisk.js";
-import { Life, live } from "./workload.js";
+import { Life, live, type Promised } from "./workload.js";
 
 const isFull = process.env["STORAGE_PROOF"] === "full";
 /** Of so many calls one is made to fail: coprime to what repeats in a life. */
@@ -79,6 +81,7 @@ async function run(waits: boolean, fault: Fault | null, at: number): Promise<Run
   );
   // What can't even be closed is left to the next process.
   await life.close().catch(() => {});
+  if (faulty.struck?.startsWith("sync ") === true) disk.syncFailed(faulty.struck.slice(5));
   return { disk, faulty, life, error, phase, later };
 }
 
@@ -93,6 +96,12 @@ function mustHaveEnded({ life, error, phase, later }: Run, code: string): void {
   assert.deepEqual(later, [], "tried again after the failure");
 }
 
+/** What a node counts on once it has read its disk. */
+function exactly({ hardState, snapshot, entries }: RecoveredState): Promised {
+  const state = { hardState, log: entries, base: snapshot ?? nothing.base };
+  return { states: [state], snapshots: [snapshot] };
+}
+
 /** @returns false when the fault found nothing to strike. */
 async function tryFailure(
   waits: boolean,
@@ -105,7 +114,9 @@ async function tryFailure(
   mustHaveEnded(tried, fault.kind === "error" ? codes[fault.errno]! : "IO");
   const { disk, life } = tried;
   aftermath(disk, new Prng(at));
-  const again = await openAndCheck(disk.mount(), life.promised);
+  const { recovered } = await openAndCheck(disk.mount(), life.promised);
+  disk.crash(() => false);
+  const again = await openAndCheck(disk.mount(), exactly(recovered));
   await again.close();
   return true;
 }
