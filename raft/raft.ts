@@ -119,6 +119,7 @@ export class Raft {
       if (peer !== null) peer.onDown = () => this.input((core) => core.peerDown(id));
     });
     this.state = "running";
+    this.core.restarted();
     if (snapshot !== null) this.feed.snapshot(snapshot);
     this.schedule();
   }

@@ -54,7 +54,7 @@ export class RaftCore {
   private electionAt = 0;
   /** When a leader was last heard; a vote is refused for a while after it. */
   private leaderHeardAt = -Infinity;
-  /** Pre-votes left that follow each other quickly, because the leader's process is gone. */
+  /** Pre-votes left that follow each other quickly, because no leader is there to be waited for. */
   private hurriedPreVotes = 0;
   private outbox = new Outbox();
   private hardStateDirty = false;
@@ -306,8 +306,17 @@ export class RaftCore {
     if (this.options.readMode === "lease") return;
     this.leaderHeardAt = -Infinity;
     this.leaderId = -1;
-    this.hurriedPreVotes = hurriedPreVotesMax;
-    this.hurry(0);
+    this.preVoteSoon();
+  }
+
+  /**
+   * The process began anew, and no leader has spoken to it yet. Where one leads, a pre-vote comes to
+   * nothing; where all have been down, each would wait an election timeout for nobody. A node of the
+   * original knows no pre-vote.
+   */
+  restarted(): void {
+    if (this.joining !== null || this.options.readMode === "lease") return;
+    if (!this.options.mixed && this.currentTerm > 0) this.preVoteSoon();
   }
 
   // --- the disk
@@ -610,6 +619,11 @@ export class RaftCore {
     const { electionTimeoutMsMin, electionTimeoutMsMax, random } = this.options;
     const spread = electionTimeoutMsMax - electionTimeoutMsMin;
     this.electionAt = this.now + electionTimeoutMsMin + random() * spread;
+  }
+
+  private preVoteSoon(): void {
+    this.hurriedPreVotes = hurriedPreVotesMax;
+    this.hurry(0);
   }
 
   /** Brings the next pre-vote close; drawn at random, so that two nodes don't ask in step. */

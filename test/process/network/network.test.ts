@@ -31,5 +31,5 @@ it.runIf(isPossible)(
     const code = await new Promise((resolve) => child.once("close", resolve));
     expect({ code, output }).toMatchObject({ code: 0 });
   },
-  180_000,
+  300_000,
 );
