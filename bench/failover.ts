@@ -11,7 +11,7 @@ import { parseArgs } from "node:util";
 import { Clerk } from "mprpc-raft/clerk";
 import { Cluster } from "../test/process/cluster.js";
 import { NetCluster } from "../test/process/network/netCluster.js";
-import { median } from "./markdown.js";
+import { median } from "./median.js";
 
 const { values } = parseArgs({
   options: {

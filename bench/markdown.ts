@@ -9,8 +9,3 @@ export function markdownTable(rows: readonly (readonly string[])[], left: number
   );
   return [lines[0], `| ${rule.join(" | ")} |`, ...lines.slice(1)].join("\n");
 }
-
-/** The upper one of the two in the middle where their count is even. */
-export function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!;
-}

@@ -8,7 +8,8 @@ import { kvServerRpc_Stub } from "mprpc-raft/proto";
 import { MprpcChannel, RpcError, RpcStatus } from "mprpc-raft/rpc";
 import { Cluster } from "../test/process/cluster.js";
 import { residentBytes } from "./kv/processes.js";
-import { markdownTable, median } from "./markdown.js";
+import { markdownTable } from "./markdown.js";
+import { median } from "./median.js";
 
 const help = `usage: npm run bench:overload -- [options]
 

@@ -1,4 +1,5 @@
-import { markdownTable, median } from "../markdown.js";
+import { markdownTable } from "../markdown.js";
+import { median } from "../median.js";
 import type { Cell } from "./cell.js";
 
 const figures = [

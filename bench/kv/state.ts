@@ -6,6 +6,7 @@ import { cpus } from "node:os";
 import { randomBytes } from "node:crypto";
 import { parseArgs } from "node:util";
 import { markdownTable } from "../markdown.js";
+import { median } from "../median.js";
 import { residentBytes } from "./processes.js";
 import type { Target } from "./target.js";
 import { note, targetOf } from "./targets.js";
@@ -49,10 +50,6 @@ async function fill(target: Target): Promise<void> {
   };
   await Promise.all(Array.from({ length: fillInFlight }, some));
   await caller!.close();
-}
-
-function median(some: readonly number[]): number {
-  return some.toSorted((a, b) => a - b)[Math.floor(some.length / 2)]!;
 }
 
 async function restartMs(target: Target, which: "one" | "all"): Promise<number> {

@@ -4,10 +4,11 @@
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { median } from "../median.js";
 import { measureLayers } from "./layers.js";
 import { Pair, type Measured } from "./pair.js";
 import { isKind, kinds, type Kind } from "./peers.js";
-import { formatLayers, formatTable, median, type Cell } from "./report.js";
+import { formatLayers, formatTable, type Cell } from "./report.js";
 
 const usage = `usage: npm run bench:rpc -- [options]
 

@@ -1,4 +1,5 @@
-import { markdownTable, median } from "../markdown.js";
+import { markdownTable } from "../markdown.js";
+import { median } from "../median.js";
 
 /** One store with batches of one size. */
 export interface Cell {
