@@ -370,6 +370,7 @@ export class Leader {
       prevLogIndex,
       lastIndex,
       bytes,
+      proven: entries.length === 0 && prevLogIndex > 0 && prevLogIndex <= follower.matchIndex,
       readRound: this.reads.stamp,
       sentAt: now,
       sequence: follower.sequence + 1,

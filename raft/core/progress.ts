@@ -179,9 +179,9 @@ export class Progress {
     this.state = "snapshot";
   }
 
-  /** A heartbeat at an entry that the follower had acknowledged when it was sent. */
-  private wasProven({ prevLogIndex, lastIndex }: AppendContext): boolean {
-    return prevLogIndex > 0 && lastIndex === prevLogIndex && prevLogIndex <= this.matchIndex;
+  /** Acknowledged before it was sent, and by the process that still counts. */
+  private wasProven({ proven, prevLogIndex, sequence }: AppendContext): boolean {
+    return proven && prevLogIndex <= this.matchIndex && sequence > this.voiceFloor;
   }
 
   /** @param lastIndex Of the leader's log: all that the follower can have acknowledged to it. */

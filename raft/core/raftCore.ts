@@ -522,8 +522,8 @@ export class RaftCore {
     if (joining === null) {
       if (admits === lostEntries) this.loseVote();
     } else if (success && joining.heardAll && (admits === joining.nonce || byOriginal === true)) {
-      // It may have voted for another in this term, which it does not know any more.
-      this.becomeVoter(from);
+      // It may have voted for another in this term, and not know it any more.
+      this.becomeVoter(this.votedFor === -1 ? from : this.votedFor);
     }
   }
 

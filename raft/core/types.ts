@@ -44,6 +44,8 @@ export interface AppendContext {
   readonly lastIndex: number;
   /** Bytes of the entries in the request. */
   readonly bytes: number;
+  /** A heartbeat at an entry that the follower had acknowledged when it was sent. */
+  readonly proven: boolean;
   /** The read round that was open when the request was sent (thesis §6.4). */
   readonly readRound: number;
   /** When the request was sent, in ms: an acknowledgement proves leadership as of this moment. */

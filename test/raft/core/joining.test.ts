@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { lostEntries } from "../../../raft/core/joining.js";
 import type { AppendEntries, RequestVote } from "../../../raft/core/index.js";
-import { TestNode, voteRequestsOf } from "./harness.js";
+import { heartbeatMs, TestNode, voteRequestsOf, type OutgoingAppend } from "./harness.js";
 import { ForgetfulCluster } from "./forgetfulCluster.js";
 
 const blank = { term: 0, votedFor: -1, joining: true };
@@ -114,6 +114,16 @@ describe("a node with a new directory", () => {
     expect(node.vote(candidate(9)).voteGranted).toBe(false);
   });
 
+  test("keeps its vote of this term, where it knows it", () => {
+    const node = new TestNode({ entries: [entry(1, 2)], hardState: { term: 2, votedFor: 2 } });
+    const { joining: nonce } = node.append({ ...append(2, lostEntries, 0, 0) });
+    node.elapse(0);
+    tell(node, { 1: 2, 2: 2 });
+    node.core.appendEntries(append(2, nonce, 0, 0), 99);
+    expect(node.settle().hardState).toEqual({ term: 2, votedFor: 2 });
+    expect(node.core.isJoining).toBe(false);
+  });
+
   test("alone in its cluster it votes", () => {
     const node = new TestNode({ clusterSize: 1, hardState: blank });
     node.elapse(0);
@@ -176,6 +186,28 @@ describe("a leader", () => {
     node.elapse(25);
     const toLost = node.appends().filter(({ to }) => to === 1);
     expect(toLost.map(({ request }) => request.admits)).toContain(lostEntries);
+  });
+
+  test("does not take a follower for one that lost entries when a refusal is older than they are", () => {
+    const node = new TestNode({
+      clusterSize: 3,
+      mixed: true,
+      snapshot: { index: 6, term: 2 },
+      hardState: { term: 2, votedFor: -1 },
+    }).elect();
+    const refused = { type: "AppendEntriesReply" as const, term: node.core.term, success: false };
+    const toFirst = (): OutgoingAppend => node.appends().find(({ to }) => to === 1)!;
+    // From the end of the log back to where a snapshot is needed.
+    node.core.appendEntriesReplied(1, toFirst().context, { ...refused, updateNextIndex: 1 });
+    node.elapse(heartbeatMs);
+    const late = toFirst();
+    expect([late.request.prevLogIndex, late.request.entries]).toEqual([7, []]);
+    expect(node.core.followers()[0]!.state).toBe("snapshot");
+    node.core.snapshotSent(1, node.core.term, { index: 7, term: node.core.term }, true);
+    expect(node.core.followers()[0]!.matchIndex).toBe(7);
+    // It was refused before the snapshot was installed, and its answer took longer.
+    node.core.appendEntriesReplied(1, late.context, { ...refused, updateNextIndex: 1 });
+    expect(node.core.followers()[0]).toMatchObject({ joining: false, matchIndex: 7 });
   });
 });
 
