@@ -189,8 +189,8 @@ export class Progress {
     this.joining = joining;
     this.admitAt = lastIndex;
     this.voiceFloor = this.sequence;
-    if (this.matchIndex === 0) return;
     this.matchIndex = 0;
+    // Also where nothing was acknowledged: the answer to a probe that is out will not be heeded.
     this.becomeProbe();
   }
 

@@ -188,6 +188,27 @@ describe("a leader", () => {
     expect(toLost.map(({ request }) => request.admits)).toContain(lostEntries);
   });
 
+  test("goes on with a follower that joins though an answer of its old process came last", () => {
+    const node = new TestNode({ clusterSize: 3 }).elect();
+    const toFirst = (): OutgoingAppend => node.appends().find(({ to }) => to === 1)!;
+    const { term } = node.core;
+    const refused = { type: "AppendEntriesReply" as const, term, success: false };
+    const success = { ...refused, success: true, updateNextIndex: 0 };
+    const probe = toFirst();
+    node.elapse(heartbeatMs);
+    const beat = toFirst();
+    expect(beat.request.entries).toEqual([]);
+    // Sent first, the probe was refused by a process that died; the next one forgot all it knew.
+    node.core.appendEntriesReplied(1, beat.context, { ...success, joining: 77 });
+    node.core.appendEntriesReplied(1, probe.context, { ...refused, updateNextIndex: 1 });
+    for (let i = 0; i < 4; i++) {
+      node.elapse(heartbeatMs);
+      for (const { to, context } of node.appends())
+        if (to === 1) node.core.appendEntriesReplied(1, context, { ...success, joining: 77 });
+    }
+    expect(node.core.followers()[0]).toMatchObject({ joining: true, matchIndex: 1 });
+  });
+
   test("does not take a follower for one that lost entries when a refusal is older than they are", () => {
     const node = new TestNode({
       clusterSize: 3,
