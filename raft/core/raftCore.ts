@@ -573,7 +573,20 @@ export class RaftCore {
 
   private decidePreVote(request: RequestVote): boolean {
     if (this.hasLiveLeader || request.term <= this.currentTerm) return false;
-    return this.log.isUpToDate(request.lastLogIndex, request.lastLogTerm);
+    if (!this.log.isUpToDate(request.lastLogIndex, request.lastLogTerm)) return false;
+    if (this.campaign?.preVote === true) this.giveWayTo(request);
+    return true;
+  }
+
+  /**
+   * Of two that ask for pre-votes at once each would win, vote for itself, and wait for a time-out:
+   * the one with the older log, or else the lower id, leaves it to the other.
+   */
+  private giveWayTo({ from, lastLogIndex, lastLogTerm }: RequestVote): void {
+    const equal = lastLogIndex === this.log.lastIndex && lastLogTerm === this.log.lastTerm;
+    if (equal && from < this.id) return;
+    this.becomeFollower(this.currentTerm, -1);
+    if (this.hurriedPreVotes > 0) this.hurry(this.options.heartbeatMs);
   }
 
   private decideVote(request: RequestVote): boolean {

@@ -29,8 +29,8 @@ export const electionMutants: readonly Mutant[] = [
       },
       {
         file,
-        from: "return this.log.isUpToDate(request.lastLogIndex, request.lastLogTerm);",
-        to: "return true;",
+        from: "if (!this.log.isUpToDate(request.lastLogIndex, request.lastLogTerm)) return false;\n    if (this.campaign?.preVote === true)",
+        to: "if (this.campaign?.preVote === true)",
       },
     ],
   },
