@@ -91,6 +91,14 @@ export class SkipList {
     return false;
   }
 
+  /** As `put`; keys that come in their order are found to be new without a look at the index. */
+  putNext(key: Uint8Array, value: Uint8Array): boolean {
+    readPrefix(key, this.prefix);
+    if (!this.isAfterLast(key)) return this.put(key, value);
+    this.insert(key, value, this.hasher.hash(key), true);
+    return true;
+  }
+
   /**
    * Adds `tail` to the end of the value; a missing key counts as an empty one. False, and nothing
    * is changed, when the value would be longer than `valueBytesMax`.
@@ -178,11 +186,16 @@ export class SkipList {
     return node;
   }
 
-  /** `findNode` was called for the key: `prefix` holds its first bytes. */
-  private insert(key: Uint8Array, value: Uint8Array, hash: number): void {
+  /** `prefix` holds the key's first bytes. */
+  private insert(
+    key: Uint8Array,
+    value: Uint8Array,
+    hash: number,
+    isLast = this.isAfterLast(key),
+  ): void {
     const height = this.nextHeight();
     while (this.height < height) this.tails[this.height++] = 0;
-    if (this.isAfterLast(key)) this.path.set(this.tails);
+    if (isLast) this.path.set(this.tails);
     else this.findPath(key);
     const node = this.nodes.create(height);
     this.nodes.setPrefix(node, this.prefix);

@@ -108,9 +108,12 @@ export function writePairHead(into: Uint8Array, at: number, { key, value }: KeyV
   writeUint32(into, at + 4, value.length);
 }
 
-export function readPairHead(head: Uint8Array): { keyBytes: number; valueBytes: number } {
-  const keyBytes = readUint32(head, 0);
-  const valueBytes = readUint32(head, 4);
+export function readPairHead(
+  bytes: Uint8Array,
+  at: number,
+): { keyBytes: number; valueBytes: number } {
+  const keyBytes = readUint32(bytes, at);
+  const valueBytes = readUint32(bytes, at + 4);
   check(keyBytes <= replicated.keyBytesMax, "a key's length");
   check(valueBytes <= replicated.valueBytesMax, "a value's length");
   return { keyBytes, valueBytes };

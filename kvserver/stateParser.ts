@@ -41,13 +41,14 @@ export class StateParser {
 
   /** @throws SnapshotFormatError; the parser is of no use after that. */
   push(chunk: Uint8Array): void {
-    let at = 0;
+    let at = this.takeWholePairs(chunk, 0);
     while (this.expected !== "end") {
       const start = at;
       at = Math.min(chunk.length, start + this.need - this.partialBytes);
       const piece = this.gather(chunk.subarray(start, at));
       if (piece === null) return;
       this.take(piece);
+      at = this.takeWholePairs(chunk, at);
     }
     if (at < chunk.length) throw new SnapshotFormatError("the snapshot goes on behind its end");
   }
@@ -55,6 +56,24 @@ export class StateParser {
   /** @throws SnapshotFormatError when something is missing. */
   finish(): void {
     if (this.expected !== "end") throw new SnapshotFormatError("the snapshot is cut off");
+  }
+
+  /** The usual case without a view for each part: pairs that lie in the chunk from head to end. */
+  private takeWholePairs(chunk: Uint8Array, from: number): number {
+    const { buffer, byteOffset, length } = chunk;
+    let at = from;
+    while (this.expected === "pair head" && this.partial === null && at + pairHeadBytes <= length) {
+      const { keyBytes, valueBytes } = readPairHead(chunk, at);
+      const keyAt = at + pairHeadBytes;
+      const end = keyAt + keyBytes + valueBytes;
+      if (end > length) break;
+      const key = new Uint8Array(buffer, byteOffset + keyAt, keyBytes);
+      this.visitor.pair(key, new Uint8Array(buffer, byteOffset + keyAt + keyBytes, valueBytes));
+      this.keysLeft--;
+      this.expectNext();
+      at = end;
+    }
+    return at;
   }
 
   /** The whole of what is expected, or null while there is more to come. */
@@ -80,7 +99,7 @@ export class StateParser {
       case "session body":
         return this.takeSession(piece);
       case "pair head": {
-        const { keyBytes, valueBytes } = readPairHead(piece);
+        const { keyBytes, valueBytes } = readPairHead(piece, 0);
         this.keyBytes = keyBytes;
         return this.expect("pair body", keyBytes + valueBytes);
       }

@@ -55,7 +55,7 @@ export class StateRestorer implements StateVisitor {
   }
 
   pair(key: Uint8Array, value: Uint8Array): void {
-    if (this.data.put(key, value)) return;
+    if (this.data.putNext(key, value)) return;
     throw new SnapshotFormatError("the snapshot is damaged: a key stands in it twice");
   }
 }

@@ -109,6 +109,22 @@ describe("SkipList", () => {
     );
   });
 
+  test("takes pairs one after the other as any others, in their order or not", () => {
+    const pairs = fc.array(fc.tuple(fc.uint8Array({ maxLength: 12 }), fc.uint8Array()));
+    fc.assert(
+      fc.property(pairs, fc.boolean(), fc.integer(), (unsorted, inOrder, seed) => {
+        const some = inOrder ? unsorted.toSorted(([a], [b]) => Buffer.compare(a, b)) : unsorted;
+        const [list, model] = [new SkipList(seededLevels(seed)), new SkipList(seededLevels(seed))];
+        for (const [key, value] of some) {
+          expect(list.putNext(key, value)).toBe(model.put(key, value));
+          expect(hexOrNone(list.get(key))).toBe(hex(value));
+        }
+        expect(pairsOf(list)).toEqual(pairsOf(model));
+        expect([list.size, list.bytes]).toEqual([model.size, model.bytes]);
+      }),
+    );
+  });
+
   test("iterates from the first key at or after the given one", () => {
     fc.assert(
       fc.property(fc.array(keyBytes), keyBytes, (keys, from) => {

@@ -99,6 +99,18 @@ describe("a snapshot of the state", () => {
     expect(stateDigest(restored)).toBe(stateDigest(machine));
   });
 
+  test("may arrive in two pieces, cut anywhere", async () => {
+    const machine = new KvStateMachine();
+    for (const key of ["a", "", "ccc"]) {
+      apply(machine, { clientId: bytes("c"), key: bytes(key), value: bytes(key), requestId: 1 });
+    }
+    const whole = Buffer.concat(chunksOf(machine));
+    for (let at = 0; at <= whole.length; at++) {
+      const restored = await restoreState([whole.subarray(0, at), whole.subarray(at)]);
+      expect(stateDigest(restored)).toBe(stateDigest(machine));
+    }
+  });
+
   test("of nothing is a snapshot too", async () => {
     const restored = await restoreState(chunksOf(new KvStateMachine()));
     expect(stateDigest(restored)).toBe(stateDigest(new KvStateMachine()));
