@@ -1,24 +1,35 @@
 /**
  * How long three nodes serve nobody when their leader is ended, stands still, or is cut off, under load,
  * and that nothing acknowledged is lost by it. Real processes, real syncs, everything on this machine.
- *
- *     npm run bench:failover -- [--signal SIGKILL|SIGTERM|SIGSTOP] [--rounds N] [--writers N]
- *     unshare --net npm run bench:failover -- --signal VANISH
- *
- * VANISH: its machine is gone from the network, without a FIN or a reset (needs root).
  */
 import { parseArgs } from "node:util";
 import { Clerk } from "mprpc-raft/clerk";
 import { Cluster } from "../test/process/cluster.js";
 import { NetCluster } from "../test/process/network/netCluster.js";
 import { median } from "./median.js";
+import { orUsage } from "./usage.js";
 
-const { values } = parseArgs({
-  options: {
-    signal: { type: "string", default: "SIGKILL" },
-    rounds: { type: "string", default: "10" },
-    writers: { type: "string", default: "8" },
-  },
+const signals = ["SIGKILL", "SIGTERM", "SIGSTOP", "VANISH"] as const;
+const help = `usage: npm run bench:failover -- [options]
+
+  --signal S   what becomes of the leader (SIGKILL): SIGKILL, SIGTERM, SIGSTOP, or VANISH: its
+               machine leaves the network, without a FIN or a reset. VANISH needs root, and is
+               started by: unshare --net npm run bench:failover -- --signal VANISH
+  --rounds N   how often (10)
+  --writers N  writes in flight (8)`;
+
+const values = orUsage(help, () => {
+  const parsed = parseArgs({
+    options: {
+      signal: { type: "string", default: "SIGKILL" },
+      rounds: { type: "string", default: "10" },
+      writers: { type: "string", default: "8" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  });
+  if (!signals.some((each) => each === parsed.values.signal))
+    throw new Error(`--signal ${parsed.values.signal}: not one of ${signals.join(", ")}`);
+  return parsed;
 });
 const { signal } = values;
 const rounds = Number(values.rounds);

@@ -10,6 +10,7 @@ import { Cluster } from "../test/process/cluster.js";
 import { residentBytes } from "./kv/processes.js";
 import { markdownTable } from "./markdown.js";
 import { median } from "./median.js";
+import { orUsage } from "./usage.js";
 
 const help = `usage: npm run bench:overload -- [options]
 
@@ -18,19 +19,17 @@ const help = `usage: npm run bench:overload -- [options]
   --value-bytes N  size of a value (8192)
   --keys N         different keys (2000)`;
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "10" },
-    callers: { type: "string", default: "16384" },
-    "value-bytes": { type: "string", default: "8192" },
-    keys: { type: "string", default: "2000" },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-if (values.help) {
-  console.log(help);
-  process.exit(0);
-}
+const values = orUsage(help, () =>
+  parseArgs({
+    options: {
+      minutes: { type: "string", default: "10" },
+      callers: { type: "string", default: "16384" },
+      "value-bytes": { type: "string", default: "8192" },
+      keys: { type: "string", default: "2000" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }),
+);
 const callers = Number(values.callers);
 const keys = Number(values.keys);
 const value = Buffer.alloc(Number(values["value-bytes"]), "v");

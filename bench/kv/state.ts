@@ -10,6 +10,7 @@ import { median } from "../median.js";
 import { residentBytes } from "./processes.js";
 import type { Target } from "./target.js";
 import { note, targetOf } from "./targets.js";
+import { orUsage } from "../usage.js";
 
 const help = `usage: npm run bench:state -- [options]
 
@@ -19,20 +20,18 @@ const help = `usage: npm run bench:state -- [options]
   --targets A,B    of mprpc-raft, etcd, redis (all)
   --restarts N     of one node, and of all at once; the median is shown (5)`;
 
-const { values } = parseArgs({
-  options: {
-    keys: { type: "string", default: "200000" },
-    "value-bytes": { type: "string", default: "256" },
-    nodes: { type: "string", default: "3" },
-    targets: { type: "string", default: "mprpc-raft,etcd,redis" },
-    restarts: { type: "string", default: "5" },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-if (values.help) {
-  console.log(help);
-  process.exit(0);
-}
+const values = orUsage(help, () =>
+  parseArgs({
+    options: {
+      keys: { type: "string", default: "200000" },
+      "value-bytes": { type: "string", default: "256" },
+      nodes: { type: "string", default: "3" },
+      targets: { type: "string", default: "mprpc-raft,etcd,redis" },
+      restarts: { type: "string", default: "5" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }),
+);
 const keys = Number(values.keys);
 const nodes = Number(values.nodes);
 const restarts = Number(values.restarts);

@@ -5,6 +5,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { median } from "../median.js";
+import { orUsage } from "../usage.js";
 import { measureLayers } from "./layers.js";
 import { Pair, type Measured } from "./pair.js";
 import { isKind, kinds, type Kind } from "./peers.js";
@@ -23,23 +24,21 @@ const usage = `usage: npm run bench:rpc -- [options]
 `;
 
 function readOptions() {
-  const { values } = parseArgs({
-    options: {
-      duration: { type: "string", default: "1000" },
-      "warm-up": { type: "string", default: "300" },
-      rounds: { type: "string", default: "5" },
-      "in-flight": { type: "string", default: "1,16,64,256" },
-      payload: { type: "string", default: "64,1024" },
-      only: { type: "string", default: kinds.join(",") },
-      layers: { type: "boolean", default: false },
-      json: { type: "string", default: "bench/build/rpc.json" },
-      help: { type: "boolean", default: false },
-    },
-  });
-  if (values.help) {
-    console.log(usage);
-    process.exit();
-  }
+  const values = orUsage(usage, () =>
+    parseArgs({
+      options: {
+        duration: { type: "string", default: "1000" },
+        "warm-up": { type: "string", default: "300" },
+        rounds: { type: "string", default: "5" },
+        "in-flight": { type: "string", default: "1,16,64,256" },
+        payload: { type: "string", default: "64,1024" },
+        only: { type: "string", default: kinds.join(",") },
+        layers: { type: "boolean", default: false },
+        json: { type: "string", default: "bench/build/rpc.json" },
+        help: { type: "boolean", default: false },
+      },
+    }),
+  );
   return {
     durationMs: positive("duration", values.duration),
     warmUpMs: positive("warm-up", values["warm-up"]),

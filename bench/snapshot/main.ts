@@ -14,6 +14,7 @@ import { Cluster } from "../../test/process/cluster.js";
 import { openLoop, type LoadResult } from "../kv/load.js";
 import { markdownTable } from "../markdown.js";
 import type { Order, Report } from "./messages.js";
+import { orUsage } from "../usage.js";
 
 const help = `usage: npm run bench:snapshot -- [options]
 
@@ -23,20 +24,18 @@ const help = `usage: npm run bench:snapshot -- [options]
   --rate N         puts a second (2000)
   --seconds S      of each of the three parts (20)`;
 
-const { values } = parseArgs({
-  options: {
-    keys: { type: "string", default: "1000000" },
-    "value-bytes": { type: "string", default: "256" },
-    nodes: { type: "string", default: "1" },
-    rate: { type: "string", default: "2000" },
-    seconds: { type: "string", default: "20" },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-if (values.help) {
-  console.log(help);
-  process.exit(0);
-}
+const values = orUsage(help, () =>
+  parseArgs({
+    options: {
+      keys: { type: "string", default: "1000000" },
+      "value-bytes": { type: "string", default: "256" },
+      nodes: { type: "string", default: "1" },
+      rate: { type: "string", default: "2000" },
+      seconds: { type: "string", default: "20" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }),
+);
 const keys = Number(values.keys);
 const size = Number(values.nodes);
 const rate = Number(values.rate);

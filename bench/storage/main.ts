@@ -13,6 +13,7 @@ import { RawStore } from "./rawStore.js";
 import { medians, table, type Cell } from "./report.js";
 import type { Store } from "./store.js";
 import { WalStore } from "./walStore.js";
+import { orUsage } from "../usage.js";
 
 const help = `usage: npm run bench:storage -- [options]
 
@@ -24,22 +25,20 @@ const help = `usage: npm run bench:storage -- [options]
   --dir DIR        where the stores are made (the system's temporary folder)
   --out FILE       writes FILE.json`;
 
-const { values } = parseArgs({
-  options: {
-    install: { type: "boolean", default: false },
-    batches: { type: "string", default: "1,8,64,512" },
-    "entry-bytes": { type: "string", default: "256" },
-    rounds: { type: "string", default: "3" },
-    seconds: { type: "string", default: "2" },
-    dir: { type: "string", default: tmpdir() },
-    out: { type: "string" },
-    help: { type: "boolean", short: "h", default: false },
-  },
-});
-if (values.help) {
-  console.log(help);
-  process.exit(0);
-}
+const values = orUsage(help, () =>
+  parseArgs({
+    options: {
+      install: { type: "boolean", default: false },
+      batches: { type: "string", default: "1,8,64,512" },
+      "entry-bytes": { type: "string", default: "256" },
+      rounds: { type: "string", default: "3" },
+      seconds: { type: "string", default: "2" },
+      dir: { type: "string", default: tmpdir() },
+      out: { type: "string" },
+      help: { type: "boolean", short: "h", default: false },
+    },
+  }),
+);
 const batches = values.batches.split(",").map(Number);
 const entryBytes = Number(values["entry-bytes"]);
 const rounds = Number(values.rounds);
