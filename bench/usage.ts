@@ -7,10 +7,10 @@ export function orUsage<T extends Helpful>(help: string, parse: () => T): T["val
   try {
     const { values } = parse();
     if (values.help !== true) return values;
+    console.log(help);
+    return process.exit(0);
   } catch (error) {
     console.error(`${error instanceof Error ? error.message : String(error)}\n\n${help}`);
-    process.exit(2);
+    return process.exit(2);
   }
-  console.log(help);
-  process.exit(0);
 }
