@@ -1,8 +1,8 @@
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { ConfigError, formatNodeList, MprpcConfig } from "../../config/index.js";
 import { canonicalAddress, formatAddress } from "../../config/nodeAddress.js";
 import { nodeListBytesMax } from "../../config/options.js";
@@ -145,6 +145,7 @@ describe("a faulty node list", () => {
 
 describe("loadFile", () => {
   const folder = mkdtempSync(join(tmpdir(), "nodelist-"));
+  afterAll(() => rmSync(folder, { recursive: true }));
 
   test("reads a file", () => {
     const path = join(folder, "nodes.conf");

@@ -1,8 +1,8 @@
 import { EventEmitter } from "node:events";
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { ConfigError, MprpcConfig, type NodeAddress } from "../../config/index.js";
 import { writeFreeNodeList } from "../../kvserver/freeNodeList.js";
 import { launch, stopWhenParentDies, type LaunchedStatus } from "../../kvserver/launcher.js";
@@ -19,8 +19,12 @@ const childScript = `
   process.stdout.write("up " + process.pid + "\\n");
 `;
 
+const folder = mkdtempSync(join(tmpdir(), "launcher-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
 class Cluster {
-  readonly dataDir = join(mkdtempSync(join(tmpdir(), "launcher-")), "data");
+  private readonly dir = mkdtempSync(join(folder, "cluster-"));
+  readonly dataDir = join(this.dir, "data");
   readonly lines: string[] = [];
   readonly signals = new EventEmitter();
   /** The node that leads as soon as all are up; -1: none ever. */
@@ -31,7 +35,7 @@ class Cluster {
 
   constructor(...modes: string[]) {
     this.modes = modes;
-    this.script = join(mkdtempSync(join(tmpdir(), "launcher-")), "child.mjs");
+    this.script = join(this.dir, "child.mjs");
     writeFileSync(this.script, childScript);
   }
 
@@ -199,7 +203,7 @@ describe("a child of the launcher", () => {
 
 describe("a new node list", () => {
   test("names free ports, all different, in a file that was not there", async () => {
-    const file = join(mkdtempSync(join(tmpdir(), "launcher-")), "nodes.conf");
+    const file = join(folder, "nodes.conf");
     await writeFreeNodeList(file, 5);
     const { nodes } = MprpcConfig.loadFile(file);
     expect(new Set(nodes.map(({ port }) => port)).size).toBe(5);

@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { mkdtemp, readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -25,8 +25,11 @@ async function launchThree(): Promise<Launched> {
   await eventually("the cluster is ready", async () => output.includes("Ctrl-C"));
   expect(await readFile(path.join(dir, "nodes.conf"), "utf8")).toContain("node2port=");
   const nodePids = [...output.matchAll(/pid ([0-9]+)/g)].map(([, pid]) => Number(pid));
-  onTestFinished(() => {
-    for (const pid of [child.pid!, ...nodePids].filter(isAlive)) process.kill(pid, "SIGKILL");
+  onTestFinished(async () => {
+    const left = [child.pid!, ...nodePids];
+    for (const pid of left.filter(isAlive)) process.kill(pid, "SIGKILL");
+    await eventually("all processes are gone", async () => !left.some(isAlive));
+    await rm(dir, { recursive: true });
   });
   expect(nodePids.length).toBe(3);
   return { pid: child.pid!, nodePids, ended };

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { WalPersister } from "../../../raft/persister/walPersister.js";
 import { MemoryDisk } from "./memoryDisk.js";
 import {
@@ -50,7 +50,9 @@ describe("what was saved", () => {
   });
 
   test("on the real file system", async () => {
-    const path = join(await mkdtemp(join(tmpdir(), "wal-")), "a", "b");
+    const folder = await mkdtemp(join(tmpdir(), "wal-"));
+    onTestFinished(() => rm(folder, { recursive: true }));
+    const path = join(folder, "a", "b");
     const options = { nodeId: 1, segmentBytes: 8192 };
     const first = await WalPersister.open(path, options);
     const saved = Array.from({ length: 40 }, (_, i) => big(i + 1));
@@ -65,7 +67,6 @@ describe("what was saved", () => {
     expect(kept.at(0)!.index).toBeLessThanOrEqual(21);
     expect(kept).toEqual(saved.slice(kept.at(0)!.index - 1));
     await second.close();
-    await rm(path, { recursive: true });
   });
 
   test("entries do not depend on the caller's memory", async () => {
