@@ -173,6 +173,18 @@ export const electionMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "no way given",
+    breaks: "of two whose pre-votes cross neither gives way: they split the votes, and wait",
+    layer,
+    edits: [
+      {
+        file,
+        from: "    if (this.campaign?.preVote === true) this.giveWayTo(request);\n",
+        to: "",
+      },
+    ],
+  },
+  {
     name: "pre-vote against a living leader",
     breaks: "thesis §4.2.3: who hears a leader agrees to an election all the same",
     layer,
