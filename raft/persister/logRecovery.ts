@@ -1,5 +1,5 @@
 /** Reads the whole log of a data directory, cuts a tail that a crash tore, and syncs the rest. */
-import { dirname } from "node:path";
+import { basename, dirname } from "node:path";
 import type { Entry, HardState } from "../core/types.js";
 import type { LogPosition } from "./logEncoder.js";
 import { hasRecords, LogReader, type SegmentReading, tornSegment } from "./logReader.js";
@@ -8,7 +8,19 @@ import { segmentHeaderBytes } from "./segment.js";
 import { type SegmentFiles, writeZeros } from "./segmentFiles.js";
 import { dataSync, type StorageFs } from "./storageFs.js";
 
-export const brokenSuffix = ".broken";
+const asideMax = 9;
+
+/**
+ * Where what recovery takes away at `path` is kept: a name that none of `names`, the directory's, has
+ * yet. What was kept first tells most, and stays; after nine times the newest takes the last place.
+ */
+export function asidePath(path: string, names: readonly string[]): string {
+  let aside = `${path}.broken`;
+  for (let time = 2; time <= asideMax && names.includes(basename(aside)); time++) {
+    aside = `${path}.broken-${time}`;
+  }
+  return aside;
+}
 
 /** Tells an operator what recovery did beyond reading. */
 export type StorageLog = (message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -50,7 +62,7 @@ export class LogRecovery {
       this.files.add(sequence, lastIndex);
     }
     const torn = tornSegment(readings);
-    if (torn !== null) await this.cut(torn);
+    if (torn !== null) await this.cut(torn, names);
     await this.makeDurable(readings.findLast(hasRecords)!);
     const { hardState, entries, last } = this.reader.stretches[0]!;
     const position = await this.openCurrent(readings);
@@ -75,16 +87,17 @@ export class LogRecovery {
   }
 
   /** Keeps a copy of what was torn, then leaves zeros as in a new segment. */
-  private async cut(tail: SegmentReading): Promise<void> {
+  private async cut(tail: SegmentReading, names: readonly string[]): Promise<void> {
     const path = this.files.path(tail.sequence);
     const torn = tail.bytes.subarray(tail.end, tail.contentEnd);
+    const aside = asidePath(path, names);
     this.options.log("cut a torn write off the log", {
       file: path,
       offset: tail.end,
       bytes: torn.length,
-      keptIn: path + brokenSuffix,
+      keptIn: aside,
     });
-    await this.keepAside(path + brokenSuffix, torn);
+    await this.keepAside(aside, torn);
     const file = await this.fs.open(path, "update");
     try {
       // Whole records in it would be taken for good once the log has grown up to them.

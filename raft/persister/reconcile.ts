@@ -7,7 +7,7 @@
  *     refused                        |-----|     what lies between is nowhere
  */
 import type { Entry, SnapshotMeta } from "../core/types.js";
-import { brokenSuffix, type RecoveredLog, type StorageLog } from "./logRecovery.js";
+import { asidePath, type RecoveredLog, type StorageLog } from "./logRecovery.js";
 import { snapshotOfName } from "./snapshotFormat.js";
 import type { SnapshotStore } from "./snapshotStore.js";
 import { damageAdvice, StorageError } from "./storageError.js";
@@ -52,7 +52,7 @@ export async function reconcile(
       file: store.path(meta),
       error: error.message,
     });
-    await fs.rename(store.path(meta), store.path(meta) + brokenSuffix);
+    await fs.rename(store.path(meta), asidePath(store.path(meta), names));
   }
   store.newest = snapshot;
   if (snapshot !== null) await store.removeOlder(snapshot);

@@ -155,6 +155,24 @@ describe("a torn tail", () => {
     expect(disk.contents(path)).toHaveLength(segmentBytes);
   });
 
+  test("is kept beside those of earlier times, nine of them at most", async () => {
+    const { disk } = await threeBatches();
+    const kept: string[] = [];
+    const log: StorageLog = (_message, fields) => kept.push(String(fields["keptIn"]));
+    for (let time = 1; time <= 10; time++) {
+      const torn = disk.contents(path);
+      const { end } = recordsOf(disk, 1).at(-1)!;
+      torn.fill(time, end, end + time);
+      disk.replace(path, torn);
+      await (await open(disk, { log })).close();
+    }
+    const numbered = Array.from({ length: 8 }, (_, i) => `${path}.broken-${i + 2}`);
+    expect(kept).toEqual([`${path}.broken`, ...numbered, `${path}.broken-9`]);
+    expect([...disk.contents(`${path}.broken`)]).toEqual([1]);
+    expect([...disk.contents(`${path}.broken-2`)]).toEqual([2, 2]);
+    expect(disk.contents(`${path}.broken-9`)).toEqual(new Uint8Array(10).fill(10));
+  });
+
   test("nothing is cut, and nothing told, after a clean end or a plain kill", async () => {
     const { disk } = await threeBatches();
     const log = vi.fn<StorageLog>();
