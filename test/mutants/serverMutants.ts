@@ -92,7 +92,7 @@ export const serverMutants: readonly Mutant[] = [
     edits: [
       {
         file: "raft/persister/logRecovery.ts",
-        from: "if (torn !== null) await this.cut(torn);",
+        from: "if (torn !== null) await this.cut(torn, names);",
         to: "",
       },
     ],
