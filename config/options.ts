@@ -349,6 +349,8 @@ export const clerkLimits = {
 export const rpcLimits = {
   /** Tasks run at the end of one turn of the event loop before the sockets get their share. */
   turnTasksMax: 16_384,
+  /** Bytes of a turn's output that go out before its end. */
+  flushBytes: 16 * KiB,
   /** Bytes of one write to a socket of revision 2; while the peer is slow, each must be taken. */
   socketWriteBytesMax: 1 * MiB,
   /** Bytes not yet taken by the kernel at which streams wait, so that replies needn't behind them. */

@@ -18,10 +18,11 @@ export interface ConnectionOwner {
 
 /**
  * One socket with its output gathered: whatever is written during a turn of the event loop goes out
- * in one write, at its end. While the kernel takes no more, output gathers here, and the owner is
+ * in one write, at its end; where that is much, in several, so that the peer works on the first while
+ * the next is made. While the kernel takes no more, output gathers here, and the owner is
  * told once there is too much of it. A peer that takes none of it for too long is let go.
  *
- *     open() ─ writer ─► flush, once a turn ─► socket.write ─ taken at once ─► writer is reused
+ *     open() ─ writer ─► end of turn, or much ─► socket.write ─ taken at once ─► writer is reused
  *                            ▲                      └─ kernel is full: busy ─┐
  *                            └───────────────── written ◄────────────────────┘
  */
@@ -105,10 +106,17 @@ export class Connection {
       if (alone) turn.flushSoon(this.#flush);
       else turn.flush(this.#flush);
     }
+    if (this.#gatheredEnough) this.#writeGathered();
     const writer = (this.#writer ??= borrowWriter());
     // Told at once rather than at the flush: this turn may have much more to say.
     if (!this.#full && writer.length > this.#outputBytesMax) this.#updateFull();
     return writer;
+  }
+
+  /** The peer can begin with this while the rest of the turn is under way: it need not wait for it. */
+  get #gatheredEnough(): boolean {
+    if (this.#busy || this.#closed || this.#writer === null) return false;
+    return this.#writer.length >= rpcLimits.flushBytes;
   }
 
   /** Writes `bytes` at once, and alone; `written` is called when the kernel has them. */
