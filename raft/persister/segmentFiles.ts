@@ -14,8 +14,8 @@ import {
 import { StorageError } from "./storageError.js";
 import { dataSync, type StorageFile, type StorageFs } from "./storageFs.js";
 
-/** Written at once, so that the syncs of the log in between don't wait for more. */
-const zeros = new Uint8Array(1024 * 1024);
+/** Written and synced at once, so that the syncs of the log in between don't wait for more. */
+const zeros = new Uint8Array(256 * 1024);
 
 /** What is being made: unusable until it is renamed, and removed when a directory is opened. */
 export const temporarySuffix = ".tmp";
@@ -162,7 +162,11 @@ export class SegmentFiles {
   }
 }
 
-/** @param onStep is told of each of its writes */
+/**
+ * In steps, of which each but the last is synced: what a disk has taken and not stored yet stands
+ * before whatever else is to be synced. The last step is the caller's to sync.
+ * @param onStep is told of each of its writes
+ */
 export async function writeZeros(
   file: StorageFile,
   from: number,
@@ -170,6 +174,7 @@ export async function writeZeros(
   onStep: () => void = () => {},
 ): Promise<void> {
   for (let at = from; at < to; at += zeros.length) {
+    if (at > from) await dataSync(file);
     await file.write(zeros.subarray(0, Math.min(zeros.length, to - at)), at);
     onStep();
   }

@@ -13,6 +13,8 @@ import type { SyncPolicy } from "./syncPolicy.js";
 
 export interface WalOptions extends GroupCommitEnvironment {
   readonly segmentBytes: number;
+  /** Bytes of the newest segment at which the next one is made. */
+  readonly prepareFromBytes: number;
   readonly recordBytesMax: number;
   readonly batchBytesMax: number;
   readonly bufferBytesKept: number;
@@ -119,7 +121,7 @@ export class Wal {
   private wake(): void {
     this.beginSegments();
     const { sequence, end } = this.encoder;
-    if (end > this.options.segmentBytes / 2) this.prepare(sequence + 1);
+    if (end > this.options.prepareFromBytes) this.prepare(sequence + 1);
     this.commit.request();
   }
 

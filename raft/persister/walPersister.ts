@@ -55,6 +55,8 @@ export interface WalPersisterOptions extends Partial<StorageOptions & StorageTun
 type Settings = StorageOptions & StorageTuning & Required<WalPersisterOptions>;
 
 const firstSequence = 1;
+/** Of a segment, what is written before the next one is made; by node id. */
+const prepareShares = [3 / 8, 1 / 2, 1 / 4, 7 / 16, 5 / 16];
 const nobody: HardState = { term: 0, votedFor: -1 };
 const beginning = { index: 0, term: 0 };
 
@@ -217,7 +219,7 @@ export class WalPersister implements Persister {
         log,
       );
       const diskIsBusy = (): boolean => snapshots.isWriting || files.isPreparing;
-      const options = { ...settings, diskIsBusy };
+      const options = { ...settings, diskIsBusy, prepareFromBytes: prepareFromBytes(settings) };
       const wal = new Wal(storageId, found.position, files, settings.syncPolicy, latch, options);
       for (const { index, command } of entries) {
         wal.sizes.append(index, entryHeaderBytes + command.length);
@@ -325,10 +327,18 @@ async function beginLog(
   try {
     await files.prepare(firstSequence);
     files.add(firstSequence);
-    const options = { ...settings, diskIsBusy: () => false };
+    const options = { ...settings, diskIsBusy: () => false, prepareFromBytes: segmentBytes };
     const wal = new Wal(storageId, position, files, settings.syncPolicy, latch, options);
     await wal.flush();
   } finally {
     await files.close();
   }
+}
+
+/**
+ * The logs of all nodes fill up at the same time. Each makes its next segment at another moment, so
+ * that those whose syncs have to wait for that are seldom a majority.
+ */
+function prepareFromBytes({ nodeId, segmentBytes }: Settings): number {
+  return segmentBytes * prepareShares[nodeId % prepareShares.length]!;
 }

@@ -221,6 +221,14 @@ describe("segments", () => {
     expect((await open(disk)).recovered.entries).toHaveLength(4);
   });
 
+  test("its zeros are synced step by step: a sync of the log never stands behind all of them", async () => {
+    const disk = new MemoryDisk();
+    await open(disk, { segmentBytes: 1 << 20 });
+    const made = disk.calls.filter((call) => call.includes("0001.log.tmp"));
+    const kinds = made.map((call) => call.replace(/ .*/, "")).join(" ");
+    expect(kinds).toMatch(/^open (write sync ){3}write write sync rename/);
+  });
+
   test("every byte of a new one was written: none of it is a hole", async () => {
     const path = await mkdtemp(join(tmpdir(), "wal-"));
     const persister = await WalPersister.open(path, { nodeId: 1, segmentBytes: 1 << 20 });
