@@ -187,6 +187,11 @@ export interface StorageTuning {
   readonly batchBytesMax: number;
   /** A buffer for a batch that grew beyond this is not kept for the next one. */
   readonly bufferBytesKept: number;
+  /**
+   * A segment is filled with zeros before use while batches are no larger than this, on average:
+   * beyond it the zeros cost more than they save.
+   */
+  readonly filledBatchBytesMax: number;
   /** A batch of more bytes is written beside the event loop rather than in it. */
   readonly writeInlineBytesMax: number;
   /**
@@ -218,6 +223,7 @@ export const storageTuningDefaults: StorageTuning = {
   batchBytesMax: 2 * MiB,
   // A batch that is full, and the entry with which it became so.
   bufferBytesKept: 2.5 * MiB,
+  filledBatchBytesMax: 256 * KiB,
   writeInlineBytesMax: 1 * MiB,
   syncInlineEntriesMax: 8,
   syncInlineBytesMax: 64 * KiB,

@@ -25,11 +25,16 @@ export interface GroupCommitEnvironment {
   readonly diskIsBusy: () => boolean;
 }
 
+/** Weight of the newest batch in the average. */
+const NEWEST = 1 / 8;
+
 export class GroupCommit {
   /** The segment in which everything written last is durable, its start included. */
   durableSequence = 0;
   /** Syncs since the start. */
   syncs = 0;
+  /** Bytes of a batch, averaged. */
+  batchBytes = 0;
 
   private readonly encoder: LogEncoder;
   private readonly files: SegmentFiles;
@@ -99,6 +104,7 @@ export class GroupCommit {
   private write(batch: Batch, file: StorageFile): void {
     const startedAt = this.environment.now();
     const bytes = batch.bytes();
+    this.batchBytes += (bytes.length - this.batchBytes) * NEWEST;
     if (bytes.length === 0) {
       this.finish(batch);
       if (this.encoder.hasPending) this.request();

@@ -18,6 +18,9 @@ export interface WalOptions extends GroupCommitEnvironment {
   readonly recordBytesMax: number;
   readonly batchBytesMax: number;
   readonly bufferBytesKept: number;
+  readonly filledBatchBytesMax: number;
+  /** Whether the disk has room for what is written to a file that does not hold its place yet. */
+  readonly diskIsRoomy: () => boolean;
 }
 
 export class Wal {
@@ -137,7 +140,9 @@ export class Wal {
   private prepare(sequence: number): void {
     if (sequence <= this.preparedSequence) return;
     this.preparedSequence = sequence;
-    this.files.prepare(sequence).catch((error: unknown) => {
+    const { filledBatchBytesMax, diskIsRoomy } = this.options;
+    const sparse = this.commit.batchBytes > filledBatchBytesMax && diskIsRoomy();
+    this.files.prepare(sequence, sparse).catch((error: unknown) => {
       this.latch.fail(error, this.files.path(sequence));
     });
   }

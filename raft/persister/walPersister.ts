@@ -57,6 +57,8 @@ type Settings = StorageOptions & StorageTuning & Required<WalPersisterOptions>;
 const firstSequence = 1;
 /** Of a segment, what is written before the next one is made; by node id. */
 const prepareShares = [3 / 8, 1 / 2, 1 / 4, 7 / 16, 5 / 16];
+/** With so many times the reserve free, the log need not hold room in segments not yet written. */
+const roomyReserves = 4;
 const nobody: HardState = { term: 0, votedFor: -1 };
 const beginning = { index: 0, term: 0 };
 
@@ -219,7 +221,14 @@ export class WalPersister implements Persister {
         log,
       );
       const diskIsBusy = (): boolean => snapshots.isWriting || files.isPreparing;
-      const options = { ...settings, diskIsBusy, prepareFromBytes: prepareFromBytes(settings) };
+      const diskIsRoomy = (): boolean =>
+        reserve.space.freeBytes >= roomyReserves * reserve.space.reserveBytes;
+      const options = {
+        ...settings,
+        diskIsBusy,
+        diskIsRoomy,
+        prepareFromBytes: prepareFromBytes(settings),
+      };
       const wal = new Wal(storageId, found.position, files, settings.syncPolicy, latch, options);
       for (const { index, command } of entries) {
         wal.sizes.append(index, entryHeaderBytes + command.length);
@@ -327,7 +336,12 @@ async function beginLog(
   try {
     await files.prepare(firstSequence);
     files.add(firstSequence);
-    const options = { ...settings, diskIsBusy: () => false, prepareFromBytes: segmentBytes };
+    const options = {
+      ...settings,
+      diskIsBusy: () => false,
+      diskIsRoomy: () => true,
+      prepareFromBytes: segmentBytes,
+    };
     const wal = new Wal(storageId, position, files, settings.syncPolicy, latch, options);
     await wal.flush();
   } finally {
