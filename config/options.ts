@@ -245,6 +245,11 @@ export interface KvOptions {
    * -1: never (the original's `maxRaftState`).
    */
   readonly snapshotLogBytes: number;
+  /**
+   * Where entries have 4 KiB and more, a snapshot is put off until the log has twice the bytes of the
+   * state, or so many. Only what `snapshotLogBytes` and the quarter say is never undercut.
+   */
+  readonly snapshotLogBytesMax: number;
   /** Entries kept before a snapshot, so that a follower a little behind needs none. */
   readonly trailingEntries: number;
   /** How long a revision-1 client waits for its put before it is told ErrWrongLeader. */
@@ -263,6 +268,7 @@ export interface KvOptions {
 export const kvDefaults: KvOptions = {
   // All of it is in memory too, and is replayed after a restart.
   snapshotLogBytes: 32 * MiB,
+  snapshotLogBytesMax: 256 * MiB,
   trailingEntries: 10_000,
   consensusTimeoutMs: 500,
   revision1ReplyBytesMax: 1024,

@@ -102,6 +102,7 @@ export const storageRules: Rules<StorageOptions> = {
 
 export const kvRules: Rules<KvOptions> = {
   snapshotLogBytes,
+  snapshotLogBytesMax: integer(1, 1024 * 1024 * MiB),
   trailingEntries: integer(0, 100_000_000),
   consensusTimeoutMs: waitMs,
   revision1ReplyBytesMax: integer(64, 64 * MiB),

@@ -42,7 +42,7 @@ export class AppliedState {
   private current = new KvStateMachine();
   private reached = 0;
   private reads: PendingRead[] = [];
-  private bytesSinceSnapshot = 0;
+  private sinceSnapshot = { bytes: 0, entries: 0 };
   private snapshotting = false;
   private snapshotPutOff = false;
 
@@ -83,10 +83,11 @@ export class AppliedState {
     if (commandIndex <= this.reached) return;
     const result = this.current.apply(command, commandIndex);
     this.reached = commandIndex;
-    this.bytesSinceSnapshot += command.length + entryOverheadBytes;
+    this.sinceSnapshot.bytes += command.length + entryOverheadBytes;
+    this.sinceSnapshot.entries++;
     this.onApplied(commandIndex, this.current);
     this.waitApplyCh.applied(commandIndex, commandTerm, result);
-    if (snapshotIsDue(this.bytesSinceSnapshot, this.current.data.bytes, this.options))
+    if (snapshotIsDue(this.sinceSnapshot, this.current.data.bytes, this.options))
       this.takeSnapshot();
   }
 
@@ -101,7 +102,7 @@ export class AppliedState {
   private takeSnapshot(): void {
     if (this.snapshotting || !this.hasRoomForSnapshot()) return;
     this.snapshotting = true;
-    this.bytesSinceSnapshot = 0;
+    this.sinceSnapshot = { bytes: 0, entries: 0 };
     const trailing = {
       entriesMax: this.options.trailingEntries,
       bytesMax: this.options.snapshotLogBytes * trailingShare,
@@ -134,7 +135,7 @@ export class AppliedState {
       const restored = await restoreState(readAll(reader));
       this.current = restored;
       this.reached = reader.meta.index;
-      this.bytesSinceSnapshot = 0;
+      this.sinceSnapshot = { bytes: 0, entries: 0 };
       this.onApplied(this.reached, restored);
       this.log.info({ ...reader.meta, keys: restored.keyCount }, "snapshot installed");
     } finally {
