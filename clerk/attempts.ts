@@ -1,4 +1,5 @@
 import { clerkLimits, type ClerkOptions } from "../config/options.js";
+import { keepBytes } from "../rpc/keepBytes.js";
 import { RpcStatus } from "../rpc/status.js";
 import { backoffMs } from "./backoff.js";
 import type { Call } from "./call.js";
@@ -344,9 +345,9 @@ export class Attempts {
   }
 }
 
-/** The reply may be a view into a buffer that changes after the callback. */
 function valueOf(reply: ServerReply): Buffer {
-  return Buffer.from(reply.Value ?? noBytes);
+  const { buffer, byteOffset, length } = keepBytes(reply.Value ?? noBytes);
+  return Buffer.from(buffer, byteOffset, length);
 }
 
 function unknownErr(err: Uint8Array): AttemptFailure {

@@ -22,7 +22,7 @@ export interface GetRequest {
 export interface ServerReply {
   readonly Err: Uint8Array;
   readonly LeaderHint: number;
-  /** Of a Get. May be a view into a buffer that changes after `done` returned. */
+  /** Of a Get: bytes that never change, be it a view of what arrived. */
   readonly Value?: Uint8Array;
 }
 

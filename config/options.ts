@@ -363,6 +363,8 @@ export const rpcLimits = {
   turnTasksMax: 16_384,
   /** Bytes of a turn's output that go out before its end. */
   flushBytes: 16 * KiB,
+  /** Bytes of a value that is written from where it lies; copying a smaller one costs less. */
+  lentBytesMin: 32 * KiB,
   /** Bytes of one write to a socket of revision 2; while the peer is slow, each must be taken. */
   socketWriteBytesMax: 1 * MiB,
   /** Bytes not yet taken by the kernel at which streams wait, so that replies needn't behind them. */
@@ -375,6 +377,8 @@ export const rpcLimits = {
   outputPoolBytesMax: 8 * MiB,
   /** Bytes first set aside for a message that arrives in pieces; more only as more arrives. */
   gatherBytesMin: 256,
+  /** Up to the size that was announced: bytes set aside for each that has arrived. */
+  gatherAheadMax: 4,
   /** Least time between two looks for calls whose deadline passed. */
   deadlineScanMs: 1,
   /** How long a closing provider waits for calls in flight unless it is told otherwise. */

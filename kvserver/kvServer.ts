@@ -1,6 +1,6 @@
 import { kvOptionsOf, raftDefaults, type KvOptions, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
-import { kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
+import type { raftKVRpcProctoc } from "../proto/index.js";
 import { ApplyChan } from "../raft/applyChan.js";
 import type { ApplyMsg } from "../raft/applyMsg.js";
 import type { LeaseRead, SoftState } from "../raft/core/index.js";
@@ -15,6 +15,7 @@ import { RpcStatus } from "../rpc/status.js";
 import { AppliedState } from "./appliedState.js";
 import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
 import { Err, errBytes } from "./err.js";
+import { kvService } from "./kvMethods.js";
 import { LegacySessions } from "./legacySessions.js";
 import { HeldRedirects } from "./heldRedirects.js";
 import { LegacyWaits } from "./legacyWaits.js";
@@ -51,7 +52,7 @@ const empty = new Uint8Array(0);
  *     Get       -> Raft.readIndex -> applied that far? -> KvStateMachine -> reply
  */
 export class KvServer implements RpcService {
-  readonly descriptor = kvServerRpcDescriptor;
+  readonly descriptor = kvService;
   /** What Get answers is a view of the list. */
   readonly lendsBytes = true;
   readonly raft: Raft;

@@ -1,5 +1,7 @@
-import { MessageReader } from "../rpc/messageReader.js";
+import { rpcLimits } from "../config/options.js";
 import { ByteWriter } from "../rpc/byteWriter.js";
+import { keepBytes } from "../rpc/keepBytes.js";
+import { MessageReader } from "../rpc/messageReader.js";
 import type { Codec } from "../rpc/service.js";
 import { RpcError, RpcStatus } from "../rpc/status.js";
 import { varintSize } from "../rpc/varint.js";
@@ -40,7 +42,7 @@ export const appendEntriesCodec: Codec<AppendEntries> = {
     writeNumber(writer, tag.varint2, request.from);
     writeNumber(writer, tag.varint3, request.prevLogIndex);
     writeNumber(writer, tag.varint4, request.prevLogTerm);
-    if (request.entries.length > 0) writer.raw(encodedEntries(request.entries));
+    writeEntries(writer, request.entries);
     writeNumber(writer, tag.varint6, request.leaderCommit);
     if (request.admits !== undefined) writeNumber(writer, tag.varint7, request.admits);
   },
@@ -68,11 +70,21 @@ function writeNumber(writer: ByteWriter, fieldTag: number, value: number): void 
   if (value !== 0) writer.uint32(fieldTag).int64(value);
 }
 
+function writeEntries(writer: ByteWriter, entries: readonly Entry[]): void {
+  if (entries.length === 0) return;
+  if (entries !== cachedEntries && entries.some(isLarge)) {
+    for (const entry of entries) writeEntry(writer, entry);
+  } else writer.raw(encodedEntries(entries));
+}
+
+/** Its command is written from where it lies, to all followers. */
+function isLarge({ command }: Entry): boolean {
+  return command.length >= rpcLimits.lentBytesMin;
+}
+
 /** The entries sent last and their bytes: all followers of one batch share them. */
 let cachedEntries: readonly Entry[] = [];
 let cachedBytes: Uint8Array = noBytes;
-/** Above this the bytes are not kept, lest a batch of large values stays in memory twice. */
-const cachedBytesMax = 2 * 1024 * 1024;
 
 function encodedEntries(entries: readonly Entry[]): Uint8Array {
   if (entries === cachedEntries) return cachedBytes;
@@ -80,10 +92,9 @@ function encodedEntries(entries: readonly Entry[]): Uint8Array {
   for (const entry of entries) size += withHead(entrySize(entry));
   const writer = new ByteWriter(size + varint64BytesMax);
   for (const entry of entries) writeEntry(writer, entry);
-  const bytes = writer.take();
-  cachedEntries = bytes.length <= cachedBytesMax ? entries : [];
-  cachedBytes = bytes.length <= cachedBytesMax ? bytes : noBytes;
-  return bytes;
+  cachedEntries = entries;
+  cachedBytes = writer.take();
+  return cachedBytes;
 }
 
 function entrySize({ command, term, index }: Entry): number {
@@ -98,7 +109,7 @@ function withHead(size: number): number {
 
 function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.uint32(tag.bytes5).uint32(entrySize(entry));
-  if (entry.command.length > 0) writer.uint32(commandTag).bytes(entry.command);
+  if (entry.command.length > 0) writer.uint32(commandTag).lend(entry.command);
   writeNumber(writer, logTermTag, entry.term);
   writeNumber(writer, logIndexTag, entry.index);
 }
@@ -118,9 +129,9 @@ function guarded<T>(message: string, read: () => T): T {
   }
 }
 
-/** The entries own their bytes: all of a request share one copy of it. */
+/** The entries own their bytes: all of a request share one memory. */
 function readAppendEntries(bytes: Uint8Array): AppendEntries {
-  reader.open(Uint8Array.prototype.slice.call(bytes));
+  reader.open(keepBytes(bytes));
   let term = 0;
   let from = 0;
   let prevLogIndex = 0;

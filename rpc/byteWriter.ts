@@ -1,3 +1,4 @@
+import { rpcLimits } from "../config/options.js";
 import { bigHigh32, bigLow32, signed64, unsigned64 } from "./bigIntegers.js";
 import { high32, low32 } from "./varint.js";
 
@@ -5,6 +6,13 @@ const capacityDefault = 1024;
 /** A varint of 64 bits at its longest. */
 const varint64BytesMax = 10;
 const uint32Max = 0xffff_ffff;
+
+/** Bytes of someone else's that stand in the middle of what was written. */
+interface LentPart {
+  /** How much of the writer's own bytes comes before it. */
+  at: number;
+  readonly bytes: Uint8Array;
+}
 
 /**
  * A growing buffer that protobuf messages are written into. It has the methods of protobufjs's
@@ -19,14 +27,24 @@ export class ByteWriter {
   #length = 0;
   /** Where each open `fork` began. */
   #forks: number[] = [];
+  readonly #borrows: boolean;
+  readonly #lent: LentPart[] = [];
+  #lentBytes = 0;
 
-  constructor(capacity: number = capacityDefault) {
+  /** @param borrows What was written will be taken by `parts`, so that `lend` need not copy. */
+  constructor(capacity: number = capacityDefault, borrows = false) {
     this.#bytes = Buffer.allocUnsafeSlow(capacity);
+    this.#borrows = borrows;
   }
 
-  /** Bytes written so far. */
+  /** Bytes written so far; positions count from 0 to here. */
   get length(): number {
-    return this.#length;
+    return this.#length + this.#lentBytes;
+  }
+
+  /** Some of it is not in one piece with the rest: it is there by `parts` alone. */
+  get hasLent(): boolean {
+    return this.#lentBytes > 0;
   }
 
   /** Bytes that fit before the buffer has to grow. */
@@ -41,7 +59,20 @@ export class ByteWriter {
 
   /** A copy of what was written. */
   finish(): Buffer {
-    return Buffer.from(this.view());
+    return this.hasLent ? Buffer.concat(this.parts()) : Buffer.from(this.view());
+  }
+
+  /** What was written, in order: views of it, as `view` gives them, and what was lent. */
+  parts(): Uint8Array[] {
+    const parts: Uint8Array[] = [];
+    let start = 0;
+    for (const { at, bytes } of this.#lent) {
+      if (at > start) parts.push(this.view(start, at));
+      parts.push(bytes);
+      start = at;
+    }
+    if (this.#length > start) parts.push(this.view(start));
+    return parts;
   }
 
   /** Hands over what was written, uncopied; the writer goes on elsewhere, empty. */
@@ -58,13 +89,26 @@ export class ByteWriter {
 
   /** Forgets what was written from position `length` on. */
   truncate(length: number): this {
-    this.#length = length;
+    const place = this.#placeOf(length);
+    for (let last = this.#lent.at(-1); last !== undefined; last = this.#lent.at(-1)) {
+      const before = this.#lentBytes - last.bytes.length;
+      if (last.at + before < length) break;
+      this.#lent.pop();
+      this.#lentBytes = before;
+    }
+    this.#length = place;
     // Setting an array's length is slow even where it changes nothing.
     if (this.#forks.length > 0) this.#forks.length = 0;
     return this;
   }
 
-  /** Leaves `count` bytes as they are, to be written later by way of `truncate`. */
+  /** Goes to `position` to write there over what was written, or back to the end. */
+  seek(position: number): this {
+    this.#length = this.#placeOf(position);
+    return this;
+  }
+
+  /** Leaves `count` bytes as they are, to be written later by way of `seek`. */
   skip(count: number): this {
     this.#reserve(count);
     this.#length += count;
@@ -73,10 +117,30 @@ export class ByteWriter {
 
   /** Moves everything from `position` on by `distance` bytes, forward or back. */
   shift(position: number, distance: number): this {
-    if (distance > 0) this.#reserve(distance);
-    this.#bytes.copyWithin(position + distance, position, this.#length);
-    this.#length += distance;
+    this.#shift(this.#placeOf(position), distance);
+    let before = 0;
+    for (const part of this.#lent) {
+      if (part.at + before >= position) part.at += distance;
+      before += part.bytes.length;
+    }
     return this;
+  }
+
+  /** How many of the writer's own bytes come before `position`. */
+  #placeOf(position: number): number {
+    let before = this.#lentBytes;
+    for (let i = this.#lent.length - 1; i >= 0; i--) {
+      const { at, bytes } = this.#lent[i]!;
+      if (at + before - bytes.length < position) break;
+      before -= bytes.length;
+    }
+    return position - before;
+  }
+
+  #shift(place: number, distance: number): void {
+    if (distance > 0) this.#reserve(distance);
+    this.#bytes.copyWithin(place + distance, place, this.#length);
+    this.#length += distance;
   }
 
   #reserve(count: number): void {
@@ -86,7 +150,8 @@ export class ByteWriter {
   #grow(count: number): void {
     const capacity = Math.max(this.#bytes.length * 2, this.#length + count, capacityDefault);
     const grown = Buffer.allocUnsafeSlow(capacity);
-    this.#bytes.copy(grown, 0, 0, this.#length);
+    // All of it: after a `seek` there is more behind the place that is written to.
+    this.#bytes.copy(grown);
     this.#bytes = grown;
   }
 
@@ -124,6 +189,19 @@ export class ByteWriter {
     // protobufjs would take a string for base64; here it is the mistake of a caller.
     if (!(value instanceof Uint8Array)) throw new TypeError("not a Uint8Array");
     return this.uint32(value.length).raw(value);
+  }
+
+  /**
+   * As `bytes`, for a value that never changes any more. A large one is not copied if the writer
+   * borrows, unless a `fork` is open.
+   */
+  lend(value: Uint8Array): this {
+    const copied = !this.#borrows || value.length < rpcLimits.lentBytesMin;
+    if (copied || this.#forks.length > 0) return this.bytes(value);
+    this.uint32(value.length);
+    this.#lent.push({ at: this.#length, bytes: value });
+    this.#lentBytes += value.length;
+    return this;
   }
 
   /** UTF-8 with its length before it. */
@@ -280,7 +358,7 @@ export class ByteWriter {
     // One byte was kept free for the length; a longer one pushes the part back.
     let extra = 1;
     for (let rest = size >>> 14; rest > 0; rest >>>= 7) extra++;
-    this.shift(start, extra);
+    this.#shift(start, extra);
     const end = this.#length;
     this.#length = start - 1;
     this.#varint32(size);

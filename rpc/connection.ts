@@ -16,6 +16,9 @@ export interface ConnectionOwner {
   onOutputFull(full: boolean): void;
 }
 
+/** What goes out in one write. */
+type Slice = Uint8Array[];
+
 /**
  * One socket with its output gathered: whatever is written during a turn of the event loop goes out
  * in one write, at its end; where that is much, in several, so that the peer works on the first while
@@ -34,12 +37,12 @@ export class Connection {
 
   #writer: ByteWriter | null = null;
   #flushPlanned = false;
-  /** Output cut to the size of one write, waiting for the one before it. */
-  #slices: Buffer[] = [];
+  /** Output cut to the size of one write, the last first, waiting for the one before it. */
+  #slices: Slice[] = [];
   #slicesBytes = 0;
   /** The kernel has not taken all of the last write. */
   #busy = false;
-  /** Holds the last write, if it went out as a whole and the socket is not done with it. */
+  /** Holds what the socket is not done with, and what `#slices` are cut from. */
   #written: ByteWriter | null = null;
   #slowTimer: NodeJS.Timeout | null = null;
   #full = false;
@@ -167,9 +170,10 @@ export class Connection {
     if (writer === null || writer.length === 0) return;
     this.#writer = null;
     this.#flushes++;
-    if (writer.length > rpcLimits.socketWriteBytesMax) {
-      this.#slice(writer.take());
-      this.#writeSlice();
+    if (writer.hasLent || writer.length > rpcLimits.socketWriteBytesMax) {
+      this.#slices = slicesOf(writer.parts());
+      this.#slicesBytes = writer.length;
+      this.#writeSlices(writer);
       return;
     }
     this.socket.write(writer.view(), this.#onWritten);
@@ -179,22 +183,25 @@ export class Connection {
     else this.#becomeBusy(writer);
   }
 
-  /** A large output goes in parts, so that a slow peer can be told from one that is stuck. */
-  #slice(output: Buffer): void {
-    const size = rpcLimits.socketWriteBytesMax;
-    for (let start = 0; start < output.length; start += size) {
-      this.#slices.push(output.subarray(start, start + size));
+  /** One after the other, so that a slow peer can be told from one that is stuck. */
+  #writeSlices(writer: ByteWriter | null): void {
+    for (let slice = this.#slices.pop(); slice !== undefined; slice = this.#slices.pop()) {
+      this.#writeSlice(slice);
+      if (this.socket.writableLength === 0) continue;
+      this.#becomeBusy(writer);
+      return;
     }
-    this.#slices.reverse();
-    this.#slicesBytes = output.length;
+    if (writer !== null) returnWriter(writer);
   }
 
-  #writeSlice(): void {
-    const slice = this.#slices.pop();
-    if (slice === undefined) return;
-    this.#slicesBytes -= slice.length;
-    this.#becomeBusy(null);
-    this.socket.write(slice, this.#onWritten);
+  /** In one system call. */
+  #writeSlice(slice: Slice): void {
+    if (slice.length > 1) this.socket.cork();
+    for (const part of slice) {
+      this.#slicesBytes -= part.length;
+      this.socket.write(part, this.#onWritten);
+    }
+    if (slice.length > 1) this.socket.uncork();
   }
 
   #becomeBusy(written: ByteWriter | null): void {
@@ -204,15 +211,16 @@ export class Connection {
   }
 
   readonly #onWritten = (error?: Error | null): void => {
-    // A socket that failed closes; its memory is left to the collector.
-    if (error) return;
+    // A socket that failed closes; its memory is left to the collector. One that was destroyed says of
+    // what it has not written that all is well.
+    if (error || this.socket.destroyed) return;
     if (!this.#busy || this.socket.writableLength > 0 || this.#closed) return;
     this.#busy = false;
-    if (this.#written !== null) returnWriter(this.#written);
+    const written = this.#written;
     this.#written = null;
     this.#watchSlowReader(false);
-    if (this.#slices.length > 0) this.#writeSlice();
-    else this.#writeGathered();
+    this.#writeSlices(written);
+    if (!this.#busy) this.#writeGathered();
     this.#updateFull();
     if (this.#closing) this.#endWhenEmpty();
   };
@@ -262,4 +270,25 @@ export class Connection {
     this.#slices = [];
     this.#slicesBytes = 0;
   }
+}
+
+/** The last first. */
+function slicesOf(parts: readonly Uint8Array[]): Slice[] {
+  const { socketWriteBytesMax } = rpcLimits;
+  let slice: Slice = [];
+  let room: number = socketWriteBytesMax;
+  const slices = [slice];
+  for (const part of parts) {
+    for (let at = 0; at < part.length;) {
+      if (room === 0) {
+        slices.push((slice = []));
+        room = socketWriteBytesMax;
+      }
+      const end = Math.min(part.length, at + room);
+      slice.push(at === 0 && end === part.length ? part : part.subarray(at, end));
+      room -= end - at;
+      at = end;
+    }
+  }
+  return slices.reverse();
 }

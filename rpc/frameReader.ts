@@ -4,7 +4,10 @@ import { readVarint, varintIncomplete, type VarintResult } from "./varint.js";
 
 /** Where the frames of a stream go. */
 export interface FrameSink<Header extends FrameHeader> {
-  /** A whole frame. Both arguments are valid during the call; `body` may be a view into a chunk. */
+  /**
+   * A whole frame. `header` is valid during the call; `body` never changes, and may be a view into a
+   * chunk.
+   */
   onFrame(header: Header, body: Buffer): void;
   /** A frame whose body is over the limit. It will be skipped, without being kept anywhere. */
   onOversized(header: Header): void;

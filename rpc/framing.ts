@@ -90,10 +90,11 @@ export class RequestFramer<Req> {
       this.#argsSize = argsSize;
       const room = withLength(headerSize);
       if (room !== guessed) writer.shift(start + guessed, room - guessed);
-      writer.truncate(start).uint32(headerSize).raw(this.#names);
+      const end = writer.length;
+      writer.seek(start).uint32(headerSize).raw(this.#names);
       writer.field(0x18, argsSize).field(0x20, callId).field(0x28, timeoutMs);
       if (extra.length > 0) writer.raw(extra);
-      writer.field(0x38, flags).field(0x40, credit).skip(argsSize);
+      writer.field(0x38, flags).field(0x40, credit).seek(end);
     } catch (error) {
       writer.truncate(start);
       throw error;
@@ -180,10 +181,11 @@ export class ReplyFramer {
       this.#replySize = replySize;
       const room = 1 + withLength(headerSize);
       if (room !== guessed) writer.shift(start + guessed, room - guessed);
-      writer.truncate(start).byte(replyMark).uint32(headerSize);
+      const end = writer.length;
+      writer.seek(start).byte(replyMark).uint32(headerSize);
       writer.field(0x08, callId).field(0x20, replySize);
       if (extra.length > 0) writer.raw(extra);
-      writer.field(0x30, flags).skip(replySize);
+      writer.field(0x30, flags).seek(end);
       return replySize;
     } catch (error) {
       writer.truncate(start);

@@ -36,8 +36,9 @@ export class Gatherer {
   }
 
   #grow(length: number, expected: number): void {
-    const doubled = Math.max(rpcLimits.gatherBytesMin, 2 * this.#bytes.length, length);
-    const capacity = expected > 0 ? Math.max(length, Math.min(expected, doubled)) : doubled;
+    const { gatherBytesMin, gatherAheadMax } = rpcLimits;
+    const roomy = Math.max(gatherBytesMin, length * (expected > 0 ? gatherAheadMax : 2));
+    const capacity = expected > 0 ? Math.max(length, Math.min(expected, roomy)) : roomy;
     const grown = Buffer.allocUnsafeSlow(capacity);
     this.#bytes.copy(grown, 0, 0, this.#length);
     this.#bytes = grown;

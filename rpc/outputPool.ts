@@ -7,7 +7,7 @@ let keptBytes = 0;
 /** A buffer for the output of one turn: only connections that have something to say hold one. */
 export function borrowWriter(): ByteWriter {
   const writer = kept.pop();
-  if (writer === undefined) return new ByteWriter(rpcLimits.outputBufferBytes);
+  if (writer === undefined) return new ByteWriter(rpcLimits.outputBufferBytes, true);
   keptBytes -= writer.capacity;
   return writer;
 }

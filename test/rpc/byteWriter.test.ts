@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import protobuf from "protobufjs/minimal.js";
 import { describe, expect, test } from "vitest";
+import { rpcLimits } from "../../config/options.js";
 import { ByteWriter } from "../../rpc/index.js";
 
 const safeInteger = fc.oneof(fc.maxSafeInteger(), fc.integer({ min: -300, max: 300 }));
@@ -105,5 +106,79 @@ describe("ByteWriter", () => {
     expect(writer.length).toBe(8);
     expect(writer.view(5).toString()).toBe("bcd");
     expect(writer.shift(5, -3).view().toString()).toBe("\u0004abcd");
+  });
+});
+
+describe("ByteWriter that borrows", () => {
+  const large = fc
+    .nat(2 * rpcLimits.lentBytesMin)
+    .map((length) => new Uint8Array(length).fill(length));
+
+  interface Message {
+    readonly header: number;
+    readonly head: Uint8Array;
+    readonly values: readonly Uint8Array[];
+    readonly fails: boolean;
+  }
+
+  /** As a frame is written: the message first, then what goes before it, whose size shows late. */
+  function write(writer: ByteWriter, { header, head, values, fails }: Message): void {
+    const start = writer.length;
+    const guessed = 3;
+    writer.skip(guessed).bytes(head);
+    for (const value of values) writer.lend(value).bool(true);
+    if (fails) {
+      writer.truncate(start);
+      return;
+    }
+    const size = writer.length - start - guessed;
+    writer.shift(start + guessed, header - guessed);
+    const end = writer.length;
+    writer.seek(start);
+    for (let i = 1; i < header; i++) writer.byte(i);
+    writer.byte(size % 256).seek(end);
+  }
+
+  const message: fc.Arbitrary<Message> = fc.record({
+    header: fc.integer({ min: 1, max: 8 }),
+    head: fc.uint8Array({ maxLength: 20 }),
+    values: fc.array(large, { maxLength: 4 }),
+    fails: fc.boolean(),
+  });
+
+  test("has the same bytes in its parts as one that copies", () => {
+    fc.assert(
+      fc.property(fc.array(message, { maxLength: 5 }), (messages) => {
+        const copying = new ByteWriter(1);
+        const borrowing = new ByteWriter(1, true);
+        for (const each of messages) {
+          write(copying, each);
+          write(borrowing, each);
+        }
+        expect(borrowing.length).toBe(copying.length);
+        expect(Buffer.concat(borrowing.parts()).equals(copying.finish())).toBe(true);
+        expect(borrowing.finish().equals(copying.finish())).toBe(true);
+        expect(borrowing.reset().parts()).toEqual([]);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  test("copies no large value, and every small one", () => {
+    const writer = new ByteWriter(1, true);
+    const value = new Uint8Array(rpcLimits.lentBytesMin);
+    const small = new Uint8Array(rpcLimits.lentBytesMin - 1);
+    writer.lend(value).lend(small);
+    expect(writer.hasLent).toBe(true);
+    expect(writer.parts()[1]).toBe(value);
+    expect(writer.parts()).toHaveLength(3);
+  });
+
+  test("writes over the beginning without losing what is behind it", () => {
+    const writer = new ByteWriter(4);
+    writer.skip(1).raw(Uint8Array.of(1, 2, 3));
+    const end = writer.length;
+    writer.seek(0).uint32(9).seek(end);
+    expect([...writer.finish()]).toEqual([9, 1, 2, 3]);
   });
 });
