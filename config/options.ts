@@ -361,6 +361,8 @@ export const clerkLimits = {
 export const rpcLimits = {
   /** Tasks run at the end of one turn of the event loop before the sockets get their share. */
   turnTasksMax: 16_384,
+  /** Requests of one connection after which the others, and the timers, get their share. */
+  requestsPerTurnMax: 1024,
   /** Bytes of a turn's output that go out before its end. */
   flushBytes: 16 * KiB,
   /** Bytes of a value that is written from where it lies; copying a smaller one costs less. */

@@ -24,6 +24,7 @@ import { shuttingDown } from "./serverErrors.js";
 import { RpcError, RpcStatus } from "./status.js";
 import { isSystemError } from "./systemError.js";
 import { isTlsHello } from "./tlsError.js";
+import { turn } from "./turn.js";
 
 /** What a connection needs of its provider. */
 export interface ServerConnectionOwner extends ProviderContext {
@@ -33,6 +34,7 @@ export interface ServerConnectionOwner extends ProviderContext {
 /** Why a connection reads nothing at the moment. */
 const pausedByCalls = 1;
 const pausedByOutput = 2;
+const pausedUntilNextTurn = 4;
 
 /**
  * One caller's connection, in whichever revision of the wire it speaks: when it is read, when it is
@@ -56,6 +58,9 @@ export class ServerConnection
   /** Something has arrived. */
   #heard = false;
   #pauses = 0;
+  /** The turn of the event loop in which a request came last, and how many more it may bring. */
+  #turn = 0;
+  #requestsLeft: number = rpcLimits.requestsPerTurnMax;
   #ending = false;
   /** A caller of revision 1 closed it when nothing that it had asked was unanswered. */
   #finished = false;
@@ -198,9 +203,26 @@ export class ServerConnection
 
   onFrame(header: RequestHeader, body: Buffer): void {
     if (this.#revision !== 2) this.#learnRevision(header.callId);
+    this.#countRequest();
     if (header.flags !== 0 && this.#onControl(header)) return;
     if (this.#ending) this.#dispatch.refuse(header, shuttingDown(), refusedFlag);
     else this.#dispatch.request(header, body);
+  }
+
+  /** A caller that sends without an end must not keep the loop from everything else. */
+  #countRequest(): void {
+    if (this.#turn !== turn.count) this.#beginTurn();
+    if (--this.#requestsLeft > 0) return;
+    this.#setPaused(pausedUntilNextTurn, true);
+    setImmediate(() => {
+      this.#beginTurn();
+      this.#setPaused(pausedUntilNextTurn, false);
+    });
+  }
+
+  #beginTurn(): void {
+    this.#turn = turn.count;
+    this.#requestsLeft = rpcLimits.requestsPerTurnMax;
   }
 
   /** A frame that is no request; false for one that is. */
@@ -228,8 +250,10 @@ export class ServerConnection
       this.#reader.pause();
       return;
     }
-    if (this.#connection.socket.isPaused()) this.#connection.socket.resume();
     this.#reader.resume();
+    // More only when nothing is left of what came before: it would pile up.
+    const { socket } = this.#connection;
+    if (this.#pauses === 0 && socket.isPaused()) socket.resume();
   }
 
   /** The stream can't be trusted any more. */

@@ -18,6 +18,12 @@ export class Turn {
   #late: Task[] = [];
   #scheduled = false;
   #running = false;
+  #count = 0;
+
+  /** How many turns have ended in which there was something to do. */
+  get count(): number {
+    return this.#count;
+  }
 
   /** Runs `task` once, at the end of this turn. Work that work adds still runs in the same turn. */
   work(task: Task): void {
@@ -54,6 +60,7 @@ export class Turn {
 
   readonly #run = (): void => {
     this.#running = true;
+    this.#count++;
     this.#runRound();
     const late = this.#late;
     if (late.length > 0) {
