@@ -5,7 +5,9 @@ const put = new TextEncoder().encode("Put");
 const append = new TextEncoder().encode("Append");
 
 function equal(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** Which operation `PutAppendArgs.Op` names, or null. */

@@ -19,3 +19,13 @@ const bytesByErr = new Map<Err, Uint8Array>(
 export function errBytes(err: Err): Uint8Array {
   return bytesByErr.get(err)!;
 }
+
+/** One for all writes with the same outcome: nobody changes them. */
+const replyByErr = new Map<Err, object>(
+  Object.values(Err).map((err) => [err, Object.freeze({ Err: errBytes(err), LeaderHint: 0 })]),
+);
+
+/** How a write is answered by the node that applied it. */
+export function writeReply(err: Err): object {
+  return replyByErr.get(err)!;
+}

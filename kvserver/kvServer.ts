@@ -14,7 +14,7 @@ import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
 import { AppliedState } from "./appliedState.js";
 import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
-import { Err, errBytes } from "./err.js";
+import { Err, errBytes, writeReply } from "./err.js";
 import { kvService } from "./kvMethods.js";
 import { LegacySessions } from "./legacySessions.js";
 import { HeldRedirects } from "./heldRedirects.js";
@@ -183,7 +183,7 @@ export class KvServer implements RpcService {
   private write(op: Op, controller: MprpcController, done: Done): void {
     const known = this.state.machine.lookupResult(op.clientId, op.requestId, op.firstUnfinished);
     if (known === undefined) this.propose(op, controller, done);
-    else done({ Err: errBytes(known.err), LeaderHint: 0 });
+    else done(writeReply(known.err));
   }
 
   /** Lost with this node's leadership: then the session stays until it has been idle for long. */
@@ -278,21 +278,24 @@ export class KvServer implements RpcService {
     const command = this.encode(op, controller);
     if (command === null) return done(null);
     const started = this.raft.start(command);
-    const legacy = controller.revision === 1;
     if (started.refusal === "handingOver") this.redirects.open();
-    else if (started.refusal !== null && !legacy)
+    else if (started.refusal !== null && controller.revision === 2)
       return refuse(controller, done, RpcStatus.RESOURCE_EXHAUSTED, this.excuse(started.refusal));
     if (started.index < 0) return this.answerWrongLeader(done);
     this.waitApplyCh.add(started.index, {
       term: started.term,
-      applied: ({ err }) => done({ Err: errBytes(err), LeaderHint: 0 }),
-      lost: () => {
-        // A revision-1 client knows one word for "ask another node"; ours is told that the write
-        // may still be applied.
-        if (legacy) this.answerWrongLeader(done);
-        else refuse(controller, done, RpcStatus.UNAVAILABLE, "leadership was lost meanwhile");
-      },
+      applied: ({ err }) => done(writeReply(err)),
+      lost: () => this.answerLost(controller, done),
     });
+  }
+
+  /**
+   * A revision-1 client knows one word for "ask another node"; ours is told that the write may still
+   * be applied.
+   */
+  private answerLost(controller: MprpcController, done: Done): void {
+    if (controller.revision === 1) this.answerWrongLeader(done);
+    else refuse(controller, done, RpcStatus.UNAVAILABLE, "leadership was lost meanwhile");
   }
 
   /** Calls of revision 1 carry no deadline, and must not be answered with silence. */

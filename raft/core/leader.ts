@@ -75,14 +75,11 @@ export class Leader {
   propose(commands: readonly Uint8Array[]): number | ProposeRefusal {
     if (this.transferTo !== -1) return "transferring";
     if (this.isReluctant) return "reluctant";
-    const entries: Entry[] = [];
+    const first = this.log.lastIndex + 1;
+    const { term } = this;
+    const entries = commands.map((command, i): Entry => ({ index: first + i, term, command }));
     let bytes = 0;
-    for (const command of commands) {
-      const index = this.log.lastIndex + 1 + entries.length;
-      const entry = { index, term: this.term, command };
-      entries.push(entry);
-      bytes += entryBytes(entry);
-    }
+    for (const entry of entries) bytes += entryBytes(entry);
     // One batch is let through when nothing waits, or a large command could never pass.
     if (
       this.uncommittedBytes > 0 &&

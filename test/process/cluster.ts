@@ -52,6 +52,8 @@ export class Cluster {
   readonly nodes: readonly Address[];
   readonly nodesFile: string;
   readonly processes = new Map<number, NodeProcess>();
+  /** What Node itself is told, such as `--cpu-prof`. */
+  nodeFlags: readonly string[] = [];
 
   protected constructor(dir: string, nodes: readonly Address[]) {
     this.dir = dir;
@@ -91,7 +93,7 @@ export class Cluster {
   ): NodeProcess {
     const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
     args.push("--data-dir", this.dataDir, "--log-level", "info", ...extra);
-    const node = [process.execPath, ...args];
+    const node = [process.execPath, ...this.nodeFlags, ...args];
     const shelled = shell === "" ? node : ["bash", "-c", `${shell}; exec "$@"`, "bash", ...node];
     const [command, ...rest] = [...wrapper, ...shelled];
     const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "pipe"] });
