@@ -27,6 +27,6 @@ function isGiven(bytes: Uint8Array | null | undefined): bytes is Uint8Array {
 export const kvService: ServiceDescriptor = {
   ...kvServerRpcDescriptor,
   methods: kvServerRpcDescriptor.methods.map((method): MethodDescriptor =>
-    method.name === "Get" ? { ...method, response: getReplyCodec as Codec<unknown> } : method,
+    method.name === "Get" ? { ...method, response: getReplyCodec } : method,
   ),
 };

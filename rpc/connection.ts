@@ -290,5 +290,5 @@ function slicesOf(parts: readonly Uint8Array[]): Slice[] {
       at = end;
     }
   }
-  return slices.reverse();
+  return slices.toReversed();
 }
