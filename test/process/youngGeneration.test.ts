@@ -28,9 +28,10 @@ function growth(...flags: string[]): number {
 }
 
 test("the young generation stays as small as it was", () => {
-  expect(growth()).toBe(1);
+  // Of its two halves the second is there from the first collection on.
+  expect(growth()).toBeLessThanOrEqual(2);
 });
 
 test("but is as Node was told, if it was", () => {
-  expect(growth("--max-semi-space-size=32")).toBeGreaterThan(1);
+  expect(growth("--max-semi-space-size=32")).toBeGreaterThan(4);
 });
