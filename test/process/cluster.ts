@@ -45,7 +45,12 @@ export interface NodeProcess {
   readonly child: ChildProcess;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   output: string;
+  /** Of that, what went to stderr. */
+  errors: string;
 }
+
+/** Of what a node prints, so many characters. */
+const outputKept = 20_000;
 
 export class Cluster {
   readonly dir: string;
@@ -98,14 +103,17 @@ export class Cluster {
     const [command, ...rest] = [...wrapper, ...shelled];
     const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
-      child.once("exit", (code, signal) => resolve({ code, signal })),
+      child.once("close", (code, signal) => resolve({ code, signal })),
     );
-    const started: NodeProcess = { id, child, exited, output: "" };
+    const started: NodeProcess = { id, child, exited, output: "", errors: "" };
     const keep = (chunk: Buffer): void => {
-      started.output = (started.output + chunk.toString()).slice(-20_000);
+      started.output = (started.output + chunk.toString()).slice(-outputKept);
     };
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
+    child.stderr.on("data", (chunk: Buffer) => {
+      started.errors = (started.errors + chunk.toString()).slice(-outputKept);
+    });
     this.processes.set(id, started);
     return started;
   }
