@@ -45,6 +45,8 @@ export class Leader {
   private uncommittedBytes = 0;
   private transferTo = -1;
   private transferUntil = 0;
+  /** It is handed over because this node had rather not lead, and to one that would. */
+  private seeksWilling = false;
   /** Another node was told to campaign, and may do so at any time in this term. */
   private leaseIsForfeit = false;
   /** When a reluctant leader may try next to hand over. */
@@ -152,6 +154,7 @@ export class Leader {
     if (follower === undefined || context.term !== this.term) return;
     if (!follower.judgeStanding(context, reply, this.log.lastIndex)) return;
     follower.answered(context, now);
+    if (follower.id === this.transferTo && !follower.willing) this.seekAnother();
     if (reply.success) follower.succeeded(context);
     else follower.refused(context, reply.updateNextIndex);
     // A snapshot under way that the follower no longer needs, for it has the log from elsewhere.
@@ -206,6 +209,7 @@ export class Leader {
     if (this.byId.get(target)?.joining !== 0) return false;
     this.transferTo = target;
     this.transferUntil = now + this.options.electionTimeoutMsMax;
+    this.seeksWilling = false;
     return true;
   }
 
@@ -230,6 +234,7 @@ export class Leader {
   /** See `RaftCore.setReluctant`. */
   setReluctant(reluctant: boolean): void {
     this.isReluctant = reluctant;
+    if (!reluctant) this.seekAnother();
   }
 
   /** Begins to hand over if this node had rather not lead and another is willing. */
@@ -238,7 +243,9 @@ export class Leader {
     const successor = this.willingSuccessor(now);
     if (successor === -1) return false;
     this.handOverAt = now + handOverPause * this.options.electionTimeoutMsMax;
-    return this.beginTransfer(successor, now);
+    this.beginTransfer(successor, now);
+    this.seeksWilling = true;
+    return true;
   }
 
   status(): FollowerStatus[] {
@@ -250,6 +257,13 @@ export class Leader {
       lastAckAt,
       joining: joining !== 0,
     }));
+  }
+
+  /** Nothing comes of a hand-over whose reason is gone; once the other was told, it is too late. */
+  private seekAnother(): void {
+    if (!this.seeksWilling || this.transferTo < 0) return;
+    this.transferTo = -1;
+    this.handOverAt = -Infinity;
   }
 
   private willingSuccessor(now: number): number {
