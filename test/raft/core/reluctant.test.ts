@@ -29,6 +29,18 @@ function answer(node: TestNode, { to, context }: OutgoingAppend, reluctant: bool
   node.core.appendEntriesReplied(to, context, reply);
 }
 
+/** A hand-over is under way to follower 1, that still lacks an entry. */
+function handingOver(): { node: TestNode; sent: OutgoingAppend[] } {
+  const node = new TestNode().electAndSync();
+  pass(node, heartbeatMs, [2]);
+  node.propose("a");
+  node.core.setReluctant(true);
+  node.elapse(1);
+  const sent = node.appends();
+  expect(node.core.propose(command)).toEqual({ outcome: "transferring" });
+  return { node, sent };
+}
+
 describe("a node that had rather not lead", () => {
   test("says so in its answers, and no more when that is over", () => {
     const node = new TestNode();
@@ -99,18 +111,6 @@ describe("a node that had rather not lead", () => {
     expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
     expect(pass(node, 2 * heartbeatMs, [1])).toEqual([2]);
   });
-
-  /** A hand-over is under way to follower 1, that still lacks an entry. */
-  function handingOver(): { node: TestNode; sent: OutgoingAppend[] } {
-    const node = new TestNode().electAndSync();
-    pass(node, heartbeatMs, [2]);
-    node.propose("a");
-    node.core.setReluctant(true);
-    node.elapse(1);
-    const sent = node.appends();
-    expect(node.core.propose(command)).toEqual({ outcome: "transferring" });
-    return { node, sent };
-  }
 
   test("leaves one that is reluctant itself by now, and stays where no other is willing", () => {
     const { node, sent } = handingOver();
