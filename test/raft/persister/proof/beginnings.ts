@@ -63,7 +63,7 @@ async function* crashed(waits: boolean): AsyncGenerator<Source> {
     image.apply(operation);
     const { promised } = trace[at + 1] ?? trace[at]!;
     let state = 0;
-    for (const files of image.crashed(random)) {
+    for (const { files } of image.crashed(random)) {
       const name = `crashed after operation ${at}, state ${state++}`;
       yield () => ({ name, disk: diskWith(files), promised });
     }
