@@ -38,7 +38,16 @@ export class FailingDisk {
 
   /** The next `call` on a file whose path holds `part` fails with `errno`, that one alone. */
   async fail(call: DiskCall, errno: "EIO" | "ENOSPC", part: string): Promise<void> {
-    await writeFile(`${this.order}.new`, `${call} ${constants.errno[errno]} ${part}\n`);
+    await this.give(`${call} ${constants.errno[errno]} ${part}`);
+  }
+
+  /** The next `call` on such a file takes so long. */
+  async stall(call: DiskCall, ms: number, part: string): Promise<void> {
+    await this.give(`${call} -${ms} ${part}`);
+  }
+
+  private async give(order: string): Promise<void> {
+    await writeFile(`${this.order}.new`, `${order}\n`);
     await rename(`${this.order}.new`, this.order);
   }
 }

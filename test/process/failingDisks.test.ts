@@ -14,6 +14,8 @@ import { FailingDisk, type DiskCall } from "./failingDisk.js";
 
 /** Small, so that segments and snapshots are made all the time. */
 const options = ["snapshotLogBytes=200000", "trailingEntries=10", "segmentBytes=65536"];
+/** Of a sync: several election timeouts. */
+const stallMs = 4_000;
 const filling = Buffer.alloc(2_000, "f");
 
 let cluster: Cluster;
@@ -199,6 +201,17 @@ describe("a call to the disk that fails", () => {
     cluster.start(id);
     await hasComeBack(id);
   });
+});
+
+test("a leader whose disk stalls leads no more, and follows when it goes on", async () => {
+  const failing = await startOnFailingDisks();
+  if (failing === null) return;
+  const id = await pick("leader");
+  const node = cluster.processes.get(id)!;
+  await failing[id]!.stall("fdatasync", stallMs, ".log");
+  await eventually("another to lead", async () => (await leader()) !== id);
+  await hasComeBack(id);
+  expect(node.child.exitCode).toBeNull();
 });
 
 describe("a disk that is full", () => {
