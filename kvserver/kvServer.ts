@@ -344,6 +344,7 @@ export class KvServer implements RpcService {
   }
 
   private applied(): void {
+    this.clock.reached(this.state.machine.logTimeMs);
     this.legacySessions.applied(this.state.lastApplied);
   }
 }
