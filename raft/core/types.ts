@@ -100,6 +100,8 @@ export interface RequestVoteReply {
   readonly voteGranted: boolean;
   /** The original's `VoteState`: 1 refused by vote or log, 2 stale term, 3 granted. */
   readonly voteState: number;
+  /** To a pre-vote: from a node of the original, which was asked only for its term. */
+  readonly byOriginal?: boolean;
 }
 
 export interface TimeoutNow {

@@ -13,6 +13,8 @@ import {
   voteRequestsOf,
   type OutgoingAppend,
 } from "./harness.js";
+import { Prng } from "../../sim/prng.js";
+import { ElectionCluster } from "./originalElections.js";
 import { OriginalFollower } from "./originalFollower.js";
 
 /** A leader whose followers may be nodes of the original. */
@@ -166,6 +168,155 @@ describe("a node that has forgotten what it had joins under a leader of the orig
     hear(node, [3, 4]);
     expect(node.append(request([0, 0], [3]))).toMatchObject({ success: false, term: 4 });
     expect(node.core.isJoining).toBe(true);
+  });
+});
+
+/** What a node of the original tells when it is asked for its term. */
+const inTerm = (term: number) => ({ ...refused(term), byOriginal: true });
+
+/** A follower of node 1, a node of the original that leads term 4. */
+function follower(): TestNode {
+  const node = new TestNode({ mixed: true, entries: logOf([4]) });
+  node.append({ ...appendEntries({ term: 4, from: 1, after: [1, 4] }), byOriginal: true });
+  return node;
+}
+
+/** Its pre-vote is answered by the nodes that have a term here; the role that comes of it. */
+function preVote(node: TestNode, terms: Readonly<Record<number, number>>): string {
+  node.elapse(node.core.nextDeadline - node.now);
+  for (const { to: peer, request: asked } of voteRequestsOf(node.settle())) {
+    const term = terms[peer];
+    if (asked.preVote && term !== undefined)
+      node.core.requestVoteReplied(peer, asked, inTerm(term));
+  }
+  return node.core.role;
+}
+
+describe("in a pre-vote, a node of the original", () => {
+  test("that stays in the term of a leader that was heard counts against it: it hears that leader, or leads", () => {
+    const node = follower();
+    expect(preVote(node, { 1: 4, 2: 4 })).toBe("follower");
+    expect(preVote(node, { 2: 4 })).toBe("pre-candidate");
+    expect(node.core.term).toBe(4);
+  });
+
+  test("that does not answer counts for nothing", () => {
+    const node = follower();
+    node.core.peerDown(1);
+    expect(preVote(node, {})).toBe("pre-candidate");
+  });
+
+  test("counts as willing once the leader's process is gone, also when that is learned late", () => {
+    const node = follower();
+    node.core.peerDown(1);
+    expect(preVote(node, { 2: 4 })).toBe("candidate");
+    const late = follower();
+    expect(preVote(late, { 2: 4 })).toBe("pre-candidate");
+    late.core.peerDown(1);
+    expect(preVote(late, { 2: 4 })).toBe("candidate");
+  });
+
+  test("counts as willing when it has asked for votes itself", () => {
+    const node = follower();
+    node.elapse(350);
+    expect(node.vote(requestVote(5, 2)).voteGranted).toBe(false);
+    expect(preVote(node, { 2: 5 })).toBe("candidate");
+    expect(node.core.term).toBe(6);
+  });
+
+  test("that tells a newer term has it taken over, and is asked again", () => {
+    const node = follower();
+    expect(preVote(node, { 2: 5 })).toBe("follower");
+    expect(preVote(node, { 2: 5 })).toBe("candidate");
+    expect(node.core.term).toBe(6);
+  });
+
+  test("in an older term follows no leader of this one, and counts as willing", () => {
+    expect(preVote(follower(), { 2: 3 })).toBe("candidate");
+  });
+
+  test("counts as willing in a term in which this node campaigned without success", () => {
+    const node = follower();
+    node.core.peerDown(1);
+    expect(preVote(node, { 2: 4 })).toBe("candidate");
+    expect(preVote(node, { 2: 5 })).toBe("candidate");
+    expect(node.core.term).toBe(6);
+  });
+});
+
+const seeds = Array.from({ length: 50 }, (_, seed) => seed);
+
+function electionCluster(seed: number, ...terms: readonly (readonly number[])[]): ElectionCluster {
+  const prng = new Prng(seed);
+  return new ElectionCluster(terms, () => prng.float());
+}
+
+/** A new cluster of one node of ours and two of the original, led by one of theirs. */
+function ledByOriginal(seed: number): { cluster: ElectionCluster; leader: number } {
+  const cluster = electionCluster(seed, [1], [1], [1]);
+  cluster.still.add(0);
+  expect(cluster.run(3_000, () => cluster.leaders.length === 1)).toBe(true);
+  const [leader] = cluster.leaders as [number];
+  cluster.still.delete(0);
+  expect(cluster.run(100, () => cluster.node.core.currentLeader === leader)).toBe(true);
+  return { cluster, leader };
+}
+
+const electMsMax = 6_000;
+const minuteMs = 60_000;
+
+describe("two nodes of the original and one of ours", () => {
+  test.each([
+    ["new", [[], [], []]],
+    [
+      "all with one log",
+      [
+        [1, 1],
+        [1, 1],
+        [1, 1],
+      ],
+    ],
+    ["theirs restarted, and empty", [[1, 1, 9], [], []]],
+    ["one of theirs ahead of ours", [[1], [1, 2], [1]]],
+  ] as const)("elect a leader: %s", (_name, terms) => {
+    for (const seed of seeds) {
+      const cluster = electionCluster(seed, ...terms);
+      expect(cluster.run(electMsMax, () => cluster.leaders.length > 0)).toBe(true);
+      cluster.run(electMsMax);
+      expect(cluster.leaders).toHaveLength(1);
+    }
+  });
+
+  test.each([true, false])("elect a leader when theirs is gone; ours learns so: %s", (known) => {
+    for (const seed of seeds) {
+      const { cluster, leader } = ledByOriginal(seed);
+      cluster.still.add(leader);
+      if (known) cluster.node.core.peerDown(leader);
+      expect(cluster.run(electMsMax, () => cluster.leaders.length > 0)).toBe(true);
+    }
+  });
+
+  test.each([
+    ["is not reached by it", (leader: number) => [`${leader}>0`]],
+    ["does not reach it, either", (leader: number) => [`${leader}>0`, `0>${leader}`]],
+    ["is reached by nobody", () => ["1>0", "2>0"]],
+    ["is alone", () => ["1>0", "2>0", "0>1", "0>2"]],
+  ])("keep their leader while ours %s, and ours comes back to it", (_name, cuts) => {
+    for (const seed of seeds.slice(0, 10)) {
+      const { cluster, leader } = ledByOriginal(seed);
+      const { term } = cluster.node.core;
+      for (const cut of cuts(leader)) cluster.cut.add(cut);
+      cluster.run(minuteMs);
+      cluster.cut.clear();
+      expect(cluster.run(1_000, () => cluster.node.core.currentLeader === leader)).toBe(true);
+      expect([cluster.leaders, cluster.node.core.term]).toEqual([[leader], term]);
+    }
+  });
+
+  test("keep their leader when ours restarts and hears nobody", () => {
+    const node = new TestNode({ mixed: true, entries: logOf([4]) });
+    for (let i = 0; i < 100; i++) preVote(node, { 1: 4, 2: 4 });
+    expect(node.core.term).toBe(4);
   });
 });
 

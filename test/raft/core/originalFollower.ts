@@ -12,7 +12,7 @@ export class OriginalFollower {
   snapshotIndex = 0;
   /** Of all that it ever had, the entry at index 1 first. */
   readonly entries: Entry[];
-  private term = 0;
+  term = 0;
 
   constructor(entries: readonly Entry[] = [], commitIndex = 0) {
     this.entries = [...entries];
