@@ -596,7 +596,7 @@ export class RaftCore {
    * it stays in the term of a leader that may be alive, it hears that leader, or leads itself.
    */
   private isWilling(term: number): boolean {
-    return false;
+    return term < this.currentTerm || this.termLeader === "none";
   }
 
   /**

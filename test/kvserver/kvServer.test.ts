@@ -258,6 +258,21 @@ describe("KvServer", () => {
     expect(controller.error()).toMatchObject({ code: "INVALID_ARGUMENT" });
   });
 
+  it("opens no session beside the original's nodes, which keep the last id of each client alone", async () => {
+    await start({ commandCodec: "boost" });
+    await leads();
+    const opened = await call(kvServerRpcMethods.OpenSession, { ClientId: alice });
+    expect(opened.controller.error()).toMatchObject({ code: "UNIMPLEMENTED" });
+    const marked = await putAppend({ ClientId: alice, RequestId: 1, FirstUnfinished: 1 });
+    expect(text(marked.response["Err"])).toBe("ErrSessionExpired");
+    // What their replicas would leave out is not taken by ours, either.
+    for (const args of [{ RequestId: 1 }, { ClientId: alice }])
+      expect((await putAppend(args)).controller.error()).toMatchObject({
+        code: "INVALID_ARGUMENT",
+      });
+    expect(server.raft.status().lastLogIndex).toBe(1);
+  });
+
   it("shows its state", async () => {
     await start();
     await leads();

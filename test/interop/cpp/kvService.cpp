@@ -18,7 +18,7 @@ const char* const wrongLeader = "ErrWrongLeader";
 void KvService::putAppend(const raftKVRpcProctoc::PutAppendArgs& args,
                           raftKVRpcProctoc::PutAppendReply* reply) {
   const Op op{args.op(), args.key(), args.value(), args.clientid(),
-              static_cast<int>(args.requestid())};
+              args.requestid()};
   reply->set_err(wrongLeader);
   int index = 0;
   if (!raft_.start(writeOp(op), &index)) return;
@@ -28,7 +28,7 @@ void KvService::putAppend(const raftKVRpcProctoc::PutAppendArgs& args,
 }
 
 void KvService::get(const raftKVRpcProctoc::GetArgs& args, raftKVRpcProctoc::GetReply* reply) {
-  const Op op{"Get", args.key(), "", args.clientid(), static_cast<int>(args.requestid())};
+  const Op op{"Get", args.key(), "", args.clientid(), args.requestid()};
   reply->set_err(wrongLeader);
   int index = 0;
   if (!raft_.start(writeOp(op), &index) || await(index, op) != Outcome::own) return;
