@@ -332,6 +332,13 @@ export const nodeListBytesMax = 1 * MiB;
 export const originalNodes = {
   /** Bytes of the entries in one AppendEntries, but for a single larger one. */
   appendBytesMax: 50_000,
+  /** Of them, what fits into one segment of most networks with the request around it. */
+  appendBytesSafe: 1_300,
+  /**
+   * How long its answer may take, in ms: it may have dropped the request, and campaigns 300 ms after
+   * the last one that it took.
+   */
+  callTimeoutMs: 200,
   /** Bytes of one command: with a request around it, it must stay below 60,000. */
   commandBytesMax: 59_500,
   /** Of the longest pause between two AppendEntries, in ms; its election timeout is 300 to 500. */

@@ -1,3 +1,4 @@
+import { BatchSize } from "./batchSize.js";
 import type { CoreOptions, ProposeRefusal } from "./coreOptions.js";
 import { leaseMs } from "./lease.js";
 import { Progress } from "./progress.js";
@@ -64,7 +65,8 @@ export class Leader {
       if (peer === id) continue;
       const end = (): number => log.lastIndex + 1;
       // From its own end downward, a follower is never asked for what it no longer has.
-      const progress = new Progress(peer, end(), now, options.mixed ? end : undefined);
+      const batch = new BatchSize(options.appendBytesSafe, options.appendBytesMax);
+      const progress = new Progress(peer, end(), batch, now, options.mixed ? end : undefined);
       this.followers.push(progress);
       this.byId.set(peer, progress);
     }
@@ -336,8 +338,8 @@ export class Leader {
       follower.transferring = true;
       return false;
     }
-    const { appendEntriesMax, appendBytesMax } = this.options;
-    const entries = this.log.slice(follower.nextIndex, appendEntriesMax, appendBytesMax);
+    const { appendEntriesMax } = this.options;
+    const entries = this.log.slice(follower.nextIndex, appendEntriesMax, follower.batch.bytes);
     follower.sent(this.send(follower, prevLogIndex, prevLogTerm, entries, outbox, now));
     return true;
   }

@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,15 +18,29 @@ const root = packageRoot(path.dirname(fileURLToPath(import.meta.url)));
 export const mainScript = path.join(root, "dist/kvserver/main.js");
 export const cliScript = path.join(root, "dist/clerk/cli.js");
 
-/** Ports that were free a moment ago; held all at once, so that they differ. */
+/** Above those of well-known services; those above 32,767 the original can't use. */
+const portMin = 10_000;
+const portMax = 32_767;
+
+/** Null: somebody has it. */
+function listenOn(port: number): Promise<Server | null> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(null));
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
+}
+
+/**
+ * Ports that were free a moment ago; held all at once, so that they differ. None is of the range
+ * from which the kernel takes ports for outgoing connections.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const server = await listenOn(randomInt(portMin, portMax + 1));
+    if (server !== null) servers.push(server);
+  }
   const ports = servers.map((server) => (server.address() as { port: number }).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
@@ -78,6 +93,11 @@ export class Cluster {
     return cluster;
   }
 
+  /** The list that node `id` is started with. */
+  nodesFileOf(_id: number): string {
+    return this.nodesFile;
+  }
+
   get dataDir(): string {
     return path.join(this.dir, "data");
   }
@@ -96,7 +116,7 @@ export class Cluster {
     shell = "",
     wrapper: readonly string[] = [],
   ): NodeProcess {
-    const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
+    const args = [mainScript, "-f", this.nodesFileOf(id), "-i", `${id}`];
     args.push("--data-dir", this.dataDir, "--log-level", "info", ...extra);
     const node = [process.execPath, ...this.nodeFlags, ...args];
     const shelled = shell === "" ? node : ["bash", "-c", `${shell}; exec "$@"`, "bash", ...node];

@@ -70,6 +70,16 @@ void KvService::apply(const Applied& applied) {
   if (!state.empty()) raft_.snapshot(applied.index, state);
 }
 
+void KvService::tell() {
+  std::map<std::string, std::string> data;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    data = store_.data;
+  }
+  for (const auto& [key, value] : data) announce("pair " + key + " " + value);
+  announce("pairs " + std::to_string(data.size()));
+}
+
 void KvService::run(const Op& op) {
   if (op.operation != "Put" && op.operation != "Append") return;
   int& last = store_.lastRequestIds[op.clientId];

@@ -73,6 +73,53 @@ describe("one request is out to a follower at a time", () => {
   });
 });
 
+describe("a batch that may not come in one piece", () => {
+  /** Of one entry with a command of one byte. */
+  const one = 1 + entryOverheadBytes;
+  const sizes = { appendBytesSafe: one, appendBytesMax: 40 * one };
+
+  /** Sizes of the batches to node 1, of which those with more than `most` entries are lost. */
+  function batches(node: TestNode, most: number): number[] {
+    const seen: number[] = [];
+    for (let i = 0; i < 60; i++) {
+      const [sent] = to(node.appends(), 1);
+      if (sent === undefined) {
+        if (node.core.followers()[0]!.matchIndex === node.core.log.lastIndex) break;
+        node.elapse(heartbeatMs);
+        continue;
+      }
+      seen.push(sent.request.entries.length);
+      if (sent.request.entries.length > most) node.core.appendEntriesFailed(sent.to, sent.context);
+      // What is sent at the end of the log after a loss is refused down to where it goes on.
+      else if (sent.request.prevLogIndex > node.core.followers()[0]!.matchIndex)
+        node.core.appendEntriesReplied(
+          1,
+          sent.context,
+          mismatch(1, node.core.followers()[0]!.matchIndex + 1),
+        );
+      else node.acknowledge(sent);
+    }
+    return seen.filter((size) => size > 0);
+  }
+
+  test("grows from what surely does", () => {
+    const node = leader([], sizes);
+    node.sync();
+    node.propose(...Array.from({ length: 100 }, () => "x"));
+    expect(batches(node, 100)).toEqual([2, 4, 8, 16, 32, 38]);
+  });
+
+  test("is smaller after one was lost, and the follower is brought up to date", () => {
+    const node = leader([], sizes);
+    node.sync();
+    node.propose(...Array.from({ length: 100 }, () => "x"));
+    const seen = batches(node, 10);
+    expect(seen.slice(0, 8)).toEqual([2, 4, 8, 16, 1, 2, 4, 8]);
+    expect(seen.filter((size) => size > 10).length).toBeLessThan(4);
+    expect(node.core.followers()[0]!.matchIndex).toBe(node.core.log.lastIndex);
+  });
+});
+
 test("a request names no commit index beyond its last entry: the original would commit what stands there", () => {
   const node = leader([1, 1, 1], { appendBytesMax: 1 });
   const [first, second] = node.appends();
