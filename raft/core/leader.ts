@@ -366,6 +366,14 @@ export class Leader {
     }
   }
 
+  /**
+   * A follower that can't take these entries refuses what it has; one that gets a request at a time
+   * has no other reason than that it lost it. Nor does a node of the original tell that it began anew.
+   */
+  private isProof(entries: readonly Entry[]): boolean {
+    return entries.length === 0 || this.options.mixed;
+  }
+
   private send(
     follower: Progress,
     prevLogIndex: number,
@@ -383,7 +391,7 @@ export class Leader {
       prevLogIndex,
       lastIndex,
       bytes,
-      proven: entries.length === 0 && prevLogIndex > 0 && prevLogIndex <= follower.matchIndex,
+      proven: this.isProof(entries) && prevLogIndex > 0 && prevLogIndex <= follower.matchIndex,
       readRound: this.reads.stamp,
       sentAt: now,
       sequence: follower.sequence + 1,

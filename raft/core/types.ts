@@ -44,7 +44,7 @@ export interface AppendContext {
   readonly lastIndex: number;
   /** Bytes of the entries in the request. */
   readonly bytes: number;
-  /** A heartbeat at an entry that the follower had acknowledged when it was sent. */
+  /** At an entry that the follower had acknowledged when it was sent: it refuses this if it lost it. */
   readonly proven: boolean;
   /** The read round that was open when the request was sent (thesis §6.4). */
   readonly readRound: number;

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from "vitest";
-import { appendEntriesReplyCodec } from "../../raft/raftCodec.js";
+import { AppendEntriesReplyCodec } from "../../proto/index.js";
 import { eventually } from "../eventually.js";
 import { allHaveIt, oursLead, theirsLead } from "./leadership.js";
 import { Load, OurWriter } from "./load.js";
@@ -153,11 +153,10 @@ describe("what our node answers to a leader of theirs", () => {
 /** What a leader of theirs, whose log ends before `end`, could not take. */
 function wrongWithReply(bytes: Buffer, end: number): string[] {
   if (bytes.length > 1_024) return [`a reply of ${bytes.length} bytes`];
-  const { success, updateNextIndex } = appendEntriesReplyCodec.decode(bytes);
-  if (success || updateNextIndex === -100) return [];
-  // Votes are answered on the same line; theirs have no index.
-  if (updateNextIndex < 0 || updateNextIndex > end) return [`UpdateNextIndex ${updateNextIndex}`];
-  return [];
+  const { Success, UpdateNextIndex: next, AppState } = AppendEntriesReplyCodec.decode(bytes);
+  // Votes are answered on the same line, and joining nodes are not heeded: neither has the state.
+  if (AppState !== 1 || Success || next === -100) return [];
+  return next < 1 || next > end ? [`UpdateNextIndex ${next} where ${end} is the last`] : [];
 }
 
 describe("the snapshots of theirs", () => {

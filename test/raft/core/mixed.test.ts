@@ -163,6 +163,25 @@ describe("after a lost answer", () => {
   });
 });
 
+test("a follower that began anew is brought back from the start, while proposals go on", () => {
+  const node = leader();
+  node.sync();
+  node.propose("a", "b");
+  node.sync();
+  const restarted = new OriginalFollower();
+  for (let i = 0; i < 20; i++) {
+    node.propose(`${i}`);
+    for (const sent of node.appends()) {
+      if (sent.to !== 1) node.acknowledge(sent);
+      else node.core.appendEntriesReplied(1, sent.context, restarted.append(sent.request));
+    }
+    node.elapse(heartbeatMs);
+  }
+  expect(restarted.ended).toBe("");
+  expect(restarted.lastIndex).toBeGreaterThan(20);
+  expect(node.core.followers()[0]!.matchIndex).toBe(restarted.lastIndex);
+});
+
 test("while a follower waits for a snapshot, its heartbeats are at the end of the log", () => {
   const node = leader([1, 1, 1, 1]);
   const [first, second] = node.appends();
@@ -374,6 +393,7 @@ const event = fc.oneof(
   { weight: 2, arbitrary: fc.constant("lose answer" as const) },
   { weight: 3, arbitrary: fc.constant("wait" as const) },
   { weight: 1, arbitrary: fc.constant("read" as const) },
+  { weight: 1, arbitrary: fc.constant("restart" as const) },
 );
 
 /** A leader and two followers of the original, with a network that loses. */
@@ -393,6 +413,7 @@ class MixedCluster {
     if (what === "propose") this.node.propose(`x${this.node.core.log.lastIndex}`);
     else if (what === "wait") this.node.elapse(heartbeatMs);
     else if (what === "read") this.node.core.requestRead();
+    else if (what === "restart") this.followers[at]!.forget();
     else if (sent !== null) this.answer(sent, what, at);
     this.send();
   }

@@ -27,6 +27,14 @@ export class OriginalFollower {
     this.snapshotIndex = this.commitIndex;
   }
 
+  /** As one does that is started again. */
+  forget(): void {
+    this.entries.length = 0;
+    this.commitIndex = 0;
+    this.snapshotIndex = 0;
+    this.term = 0;
+  }
+
   append({ term, prevLogIndex, prevLogTerm, entries, leaderCommit }: AppendEntries) {
     if (term < this.term) return this.reply(false, -100);
     this.term = term;
