@@ -67,8 +67,8 @@ describe("what our nodes send to one of theirs", () => {
     const wrong: string[] = [];
     let newestIndex = 0;
     let lost = 0;
-    /** The first requests after each lost answer. */
-    const probes: string[] = [];
+    /** Whether the first request after each lost answer began at the end of the log. */
+    const probes: boolean[] = [];
     let probeIsDue = false;
     let largest = 0;
     tap.onRequest = (id, request) => {
@@ -80,8 +80,7 @@ describe("what our nodes send to one of theirs", () => {
       if (tap.abandoned > lost) probeIsDue = true;
       lost = tap.abandoned;
       const last = append.PrevLogIndex + append.Entries.length;
-      if (probeIsDue)
-        probes.push(`${append.Entries.length} entries, at ${append.PrevLogIndex >= newestIndex}`);
+      if (probeIsDue) probes.push(append.PrevLogIndex >= newestIndex);
       probeIsDue = false;
       newestIndex = Math.max(newestIndex, last);
     };
@@ -103,7 +102,7 @@ describe("what our nodes send to one of theirs", () => {
     expect([...new Set(wrong)]).toEqual([]);
     expect(tap.violations).toEqual([]);
     expect(probes.length).toBeGreaterThan(4);
-    expect([...new Set(probes)]).toEqual(["0 entries, at true"]);
+    expect(new Set(probes)).toEqual(new Set([true]));
     // Batches were tried, or nothing of this was seen.
     expect(largest).toBeGreaterThan(4_000);
     expect(cluster.unwantedEnds).toEqual([]);

@@ -106,8 +106,8 @@ class Pair {
       if (this.outstanding > 0) tap.abandoned++;
       this.node.destroy();
     });
-    // The caller sees the same end of the connection: one that it never had is refused.
-    this.node.on("end", () => caller.end());
+    // The caller sees the same end: a FIN of a process that is gone, and a reset of what it sends then.
+    this.node.on("end", () => caller.destroySoon());
     this.node.on("error", () => caller.resetAndDestroy());
     caller.on("error", () => {});
   }
