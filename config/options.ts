@@ -339,6 +339,8 @@ export const originalNodes = {
    * the last one that it took.
    */
   callTimeoutMs: 200,
+  /** Bytes of one of its requests, which ours take unless `requestBytesMax` is set. */
+  requestBytesMax: 32 * MiB - 64 * KiB,
   /** Bytes of one command: with a request around it, it must stay below 60,000. */
   commandBytesMax: 59_500,
   /** Of the longest pause between two AppendEntries, in ms; its election timeout is 300 to 500. */

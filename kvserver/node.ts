@@ -1,7 +1,7 @@
 import { rename } from "node:fs/promises";
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
-import { raftDefaults } from "../config/options.js";
+import { originalNodes, raftDefaults } from "../config/options.js";
 import { nodeFs } from "../raft/persister/nodeFs.js";
 import { errnoOf, StorageError, systemError } from "../raft/persister/storageError.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
@@ -30,6 +30,8 @@ export interface NodeConfig {
 
 /** How long a stopping node waits for another one to take over leadership, in ms. */
 const handoverMsMax = 500;
+/** A leader of theirs sends all that a follower lacks at once. */
+const originalRequests = { requestBytesMax: originalNodes.requestBytesMax };
 /** How long calls in flight may take to end when a node stops, in ms. */
 const closeGraceMs = 1_000;
 
@@ -73,6 +75,7 @@ export class KvNode {
       version,
     });
     const provider = new RpcProvider({
+      ...(settings.kv.commandCodec === "boost" ? originalRequests : {}),
       ...settings.rpc,
       onError: (err, { peer, method }) => log.warn({ err, peer, method }, "a call failed"),
     });

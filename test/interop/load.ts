@@ -11,7 +11,7 @@ export abstract class Writer {
   readonly name: string;
   /** Keys 0 to `acknowledged - 1` must be there from now on. */
   acknowledged = 0;
-  private stopping = false;
+  protected stopping = false;
   private running: Promise<void> = Promise.resolve();
 
   protected constructor(name: string) {
@@ -43,6 +43,9 @@ export abstract class Writer {
   }
 }
 
+/** What ends a clerk of theirs beside nodes of its own kind, too. */
+const finRule = "a send after the other side's FIN (SIGPIPE)";
+
 /** Between two puts of a Clerk of ours. */
 const pauseMs = 2;
 
@@ -50,10 +53,16 @@ const pauseMs = 2;
 export class OurWriter extends Writer {
   private readonly clerk: Clerk;
 
-  constructor(name: string, nodes: readonly Address[]) {
+  constructor(name: string, clerk: Clerk) {
     super(name);
-    this.clerk = new Clerk(nodes, { timeoutMs: 10_000 });
+    this.clerk = clerk;
     this.start();
+  }
+
+  /** Several of one Clerk, which has a put of each in flight. */
+  static together(names: readonly string[], nodes: readonly Address[]): OurWriter[] {
+    const clerk = new Clerk(nodes, { timeoutMs: 10_000 });
+    return names.map((name) => new OurWriter(name, clerk));
   }
 
   protected async put(key: string): Promise<boolean> {
@@ -75,26 +84,55 @@ export class OurWriter extends Writer {
   }
 }
 
-/** A process of the original's clerk, as long as it lives: there can be but one beside theirs. */
+/**
+ * Processes of the original's clerk, one at a time. Beside nodes of theirs a new one must use up the
+ * ids of the one before it, of which all is taken for a repetition.
+ */
 export class PeerWriter extends Writer {
-  readonly clerk: PeerClerk;
+  /** Processes that a FIN has ended: no node can choose how the kernel ends its connections. */
+  finEnds = 0;
+  /** How one ended that should not have. */
+  badEnd = "";
+  private readonly nodesFile: string;
+  private clerk: PeerClerk;
+  /** The newest id that any process may have used. */
+  private usedId = 0;
 
   constructor(name: string, nodesFile: string) {
     super(name);
+    this.nodesFile = nodesFile;
     this.clerk = new PeerClerk(nodesFile);
     this.start();
   }
 
   protected async put(key: string): Promise<boolean> {
-    if (this.clerk.end !== null) return false;
-    return this.clerk.put(key, key).then(
-      () => true,
-      () => false,
-    );
+    while (!this.stopping) {
+      try {
+        const { requestId } = await this.clerk.put(key, key);
+        const isNew = requestId > this.usedId;
+        this.usedId = Math.max(this.usedId, requestId);
+        if (isNew) return true;
+      } catch {
+        this.usedId++;
+        if (!(await this.replace())) return false;
+      }
+    }
+    return false;
   }
 
   async close(): Promise<void> {
     await this.clerk.kill();
+  }
+
+  private async replace(): Promise<boolean> {
+    const { rule, code, signal } = await this.clerk.exited;
+    if (rule !== finRule) {
+      this.badEnd = `${rule} ${code} ${signal}`;
+      return false;
+    }
+    this.finEnds++;
+    this.clerk = new PeerClerk(this.nodesFile);
+    return true;
   }
 }
 

@@ -51,7 +51,11 @@ class Soak {
     current.bootAll();
     await current.leader();
     const theirs = new PeerWriter("theirs", current.nodesFile);
-    load = new Load([theirs, ...["a", "b"].map((name) => new OurWriter(name, current.nodes))]);
+    load = new Load([
+      theirs,
+      ...OurWriter.together(["a", "b", "c"], current.nodes),
+      ...OurWriter.together(["d"], current.nodes),
+    ]);
     for (let faults = 0; faults < faultsMax && !this.isOver; faults++) {
       await load.more(this.prng.int(1, 100));
       await this.fault(current, load);
@@ -61,7 +65,7 @@ class Soak {
     }
     const missing = await missingPuts(current, load);
     expect(missing, current.describe()).toEqual([]);
-    expect(current.unwantedEnds).toEqual([]);
+    expect([current.unwantedEnds, theirs.badEnd]).toEqual([[], ""]);
     this.add(current, theirs);
     await load.close();
     await current.destroy();
@@ -106,7 +110,7 @@ class Soak {
     this.total.kills += counts.kills;
     this.total.freezes += counts.freezes;
     this.total.lateEnds += lateEnds;
-    if (theirs.clerk.end?.rule !== undefined) this.total.clerkEnds++;
+    this.total.clerkEnds += theirs.finEnds;
   }
 }
 

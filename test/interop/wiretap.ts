@@ -124,8 +124,9 @@ class Pair {
 
   private note(request: SeenRequest, tap: Wiretap, id: number): void {
     tap.requests++;
-    if (++this.outstanding > 1) tap.violations.push("a request before the reply to the last");
-    if (request.bytes > 60_000) tap.violations.push(`a request of ${request.bytes} bytes`);
+    const wrong = (what: string): number => tap.violations.push(`node ${id}: ${what}`);
+    if (++this.outstanding > 1) wrong("a request before the reply to the last");
+    if (request.bytes > 60_000) wrong(`a request of ${request.bytes} bytes`);
     tap.onRequest(id, request);
   }
 }
