@@ -143,6 +143,8 @@ export interface PeerResult {
 
 /** A clerk of the original's kind: one call at a time, the client id that all of them share. */
 export class PeerClerk extends PeerProcess {
+  /** That were answered. */
+  operations = 0;
   private unread = "";
   private readonly waiting: ((result: PeerResult | null) => void)[] = [];
 
@@ -188,6 +190,7 @@ export class PeerClerk extends PeerProcess {
     for (let end = this.unread.indexOf("\n"); end >= 0; end = this.unread.indexOf("\n")) {
       const [requestId, ms, value = ""] = this.unread.slice(0, end).split(" ");
       this.unread = this.unread.slice(end + 1);
+      this.operations++;
       this.waiting.shift()?.({ requestId: Number(requestId), ms: Number(ms), value });
     }
   }
