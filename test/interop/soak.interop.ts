@@ -38,6 +38,8 @@ class Soak {
     lateEnds: 0,
     clerkEnds: 0,
   };
+  /** Puts that were lost, and processes that ended, but should not have. */
+  readonly failures: string[] = [];
   private readonly prng = new Prng(seed);
   private readonly until = performance.now() + seconds * 1_000;
 
@@ -59,16 +61,22 @@ class Soak {
     for (let faults = 0; faults < faultsMax && !this.isOver; faults++) {
       await load.more(this.prng.int(1, 100));
       await this.fault(current, load);
-      expect(current.unwantedEnds, current.describe()).toEqual([]);
+      this.check(current, current.unwantedEnds);
       // No second one before all that was acknowledged is where it was before the first.
       await load.more(30);
     }
     const missing = await missingPuts(current, load);
-    expect(missing, current.describe()).toEqual([]);
-    expect([current.unwantedEnds, theirs.badEnd]).toEqual([[], ""]);
+    const ends = [...current.unwantedEnds, ...(theirs.badEnd === "" ? [] : [theirs.badEnd])];
+    this.check(current, [...missing.map((put) => `lost: ${put}`), ...ends]);
     this.add(current, theirs);
     await load.close();
     await current.destroy();
+  }
+
+  private check(current: MixedCluster, failures: readonly string[]): void {
+    if (failures.length === 0) return;
+    this.failures.push(...failures, current.describe());
+    throw new Error(`seed ${seed}: ${this.failures.join("\n")}`);
   }
 
   private async fault(current: MixedCluster, writing: Load): Promise<void> {
@@ -120,6 +128,8 @@ it(
     const soak = new Soak();
     while (!soak.isOver) await soak.runOne();
     const { total } = soak;
+    expect(soak.failures).toEqual([]);
+    expect(total.puts).toBeGreaterThan(0);
     console.log(
       `seed ${seed}: ${total.clusters} clusters, ${total.puts} puts (${total.theirPuts} by C++ clerks), ` +
         `${total.failovers} failovers, ${total.restarts} restarts, ${total.freezes} pauses, ` +

@@ -73,35 +73,35 @@ describe("one request is out to a follower at a time", () => {
   });
 });
 
-describe("a batch that may not come in one piece", () => {
-  /** Of one entry with a command of one byte. */
-  const one = 1 + entryOverheadBytes;
-  const sizes = { appendBytesSafe: one, appendBytesMax: 40 * one };
+/** Of one entry with a command of one byte. */
+const one = 1 + entryOverheadBytes;
+const sizes = { appendBytesSafe: one, appendBytesMax: 40 * one };
 
-  /** Sizes of the batches to node 1, of which those with more than `most` entries are lost. */
-  function batches(node: TestNode, most: number): number[] {
-    const seen: number[] = [];
-    for (let i = 0; i < 60; i++) {
-      const [sent] = to(node.appends(), 1);
-      if (sent === undefined) {
-        if (node.core.followers()[0]!.matchIndex === node.core.log.lastIndex) break;
-        node.elapse(heartbeatMs);
-        continue;
-      }
-      seen.push(sent.request.entries.length);
-      if (sent.request.entries.length > most) node.core.appendEntriesFailed(sent.to, sent.context);
-      // What is sent at the end of the log after a loss is refused down to where it goes on.
-      else if (sent.request.prevLogIndex > node.core.followers()[0]!.matchIndex)
-        node.core.appendEntriesReplied(
-          1,
-          sent.context,
-          mismatch(1, node.core.followers()[0]!.matchIndex + 1),
-        );
-      else node.acknowledge(sent);
+/** Sizes of the batches to node 1, of which those with more than `most` entries are lost. */
+function batches(node: TestNode, most: number): number[] {
+  const seen: number[] = [];
+  for (let i = 0; i < 60; i++) {
+    const [sent] = to(node.appends(), 1);
+    if (sent === undefined) {
+      if (node.core.followers()[0]!.matchIndex === node.core.log.lastIndex) break;
+      node.elapse(heartbeatMs);
+      continue;
     }
-    return seen.filter((size) => size > 0);
+    seen.push(sent.request.entries.length);
+    if (sent.request.entries.length > most) node.core.appendEntriesFailed(sent.to, sent.context);
+    // What is sent at the end of the log after a loss is refused down to where it goes on.
+    else if (sent.request.prevLogIndex > node.core.followers()[0]!.matchIndex)
+      node.core.appendEntriesReplied(
+        1,
+        sent.context,
+        mismatch(1, node.core.followers()[0]!.matchIndex + 1),
+      );
+    else node.acknowledge(sent);
   }
+  return seen.filter((size) => size > 0);
+}
 
+describe("a batch that may not come in one piece", () => {
   test("grows from what surely does", () => {
     const node = leader([], sizes);
     node.sync();
@@ -241,7 +241,7 @@ describe("a node that has forgotten what it had joins under a leader of the orig
 const inTerm = (term: number) => ({ ...refused(term), byOriginal: true });
 
 /** A follower of node 1, a node of the original that leads term 4. */
-function follower(): TestNode {
+function followerInTerm4(): TestNode {
   const node = new TestNode({ mixed: true, entries: logOf([4]) });
   node.append({ ...appendEntries({ term: 4, from: 1, after: [1, 4] }), byOriginal: true });
   return node;
@@ -260,30 +260,30 @@ function preVote(node: TestNode, terms: Readonly<Record<number, number>>): strin
 
 describe("in a pre-vote, a node of the original", () => {
   test("that stays in the term of a leader that was heard counts against it: it hears that leader, or leads", () => {
-    const node = follower();
+    const node = followerInTerm4();
     expect(preVote(node, { 1: 4, 2: 4 })).toBe("follower");
     expect(preVote(node, { 2: 4 })).toBe("pre-candidate");
     expect(node.core.term).toBe(4);
   });
 
   test("that does not answer counts for nothing", () => {
-    const node = follower();
+    const node = followerInTerm4();
     node.core.peerDown(1);
     expect(preVote(node, {})).toBe("pre-candidate");
   });
 
   test("counts as willing once the leader's process is gone, also when that is learned late", () => {
-    const node = follower();
+    const node = followerInTerm4();
     node.core.peerDown(1);
     expect(preVote(node, { 2: 4 })).toBe("candidate");
-    const late = follower();
+    const late = followerInTerm4();
     expect(preVote(late, { 2: 4 })).toBe("pre-candidate");
     late.core.peerDown(1);
     expect(preVote(late, { 2: 4 })).toBe("candidate");
   });
 
   test("counts as willing when it has asked for votes itself", () => {
-    const node = follower();
+    const node = followerInTerm4();
     node.elapse(350);
     expect(node.vote(requestVote(5, 2)).voteGranted).toBe(false);
     expect(preVote(node, { 2: 5 })).toBe("candidate");
@@ -291,18 +291,18 @@ describe("in a pre-vote, a node of the original", () => {
   });
 
   test("that tells a newer term has it taken over, and is asked again", () => {
-    const node = follower();
+    const node = followerInTerm4();
     expect(preVote(node, { 2: 5 })).toBe("follower");
     expect(preVote(node, { 2: 5 })).toBe("candidate");
     expect(node.core.term).toBe(6);
   });
 
   test("in an older term follows no leader of this one, and counts as willing", () => {
-    expect(preVote(follower(), { 2: 3 })).toBe("candidate");
+    expect(preVote(followerInTerm4(), { 2: 3 })).toBe("candidate");
   });
 
   test("counts as willing in a term in which this node campaigned without success", () => {
-    const node = follower();
+    const node = followerInTerm4();
     node.core.peerDown(1);
     expect(preVote(node, { 2: 4 })).toBe("candidate");
     expect(preVote(node, { 2: 5 })).toBe("candidate");
@@ -318,14 +318,14 @@ function electionCluster(seed: number, ...terms: readonly (readonly number[])[])
 }
 
 /** A new cluster of one node of ours and two of the original, led by one of theirs. */
-function ledByOriginal(seed: number): { cluster: ElectionCluster; leader: number } {
+function ledByOriginal(seed: number): { cluster: ElectionCluster; chief: number } {
   const cluster = electionCluster(seed, [1], [1], [1]);
   cluster.still.add(0);
   expect(cluster.run(3_000, () => cluster.leaders.length === 1)).toBe(true);
-  const [leader] = cluster.leaders as [number];
+  const [chief] = cluster.leaders as [number];
   cluster.still.delete(0);
-  expect(cluster.run(100, () => cluster.node.core.currentLeader === leader)).toBe(true);
-  return { cluster, leader };
+  expect(cluster.run(100, () => cluster.node.core.currentLeader === chief)).toBe(true);
+  return { cluster, chief };
 }
 
 const electMsMax = 6_000;
@@ -355,27 +355,27 @@ describe("two nodes of the original and one of ours", () => {
 
   test.each([true, false])("elect a leader when theirs is gone; ours learns so: %s", (known) => {
     for (const seed of seeds) {
-      const { cluster, leader } = ledByOriginal(seed);
-      cluster.still.add(leader);
-      if (known) cluster.node.core.peerDown(leader);
+      const { cluster, chief } = ledByOriginal(seed);
+      cluster.still.add(chief);
+      if (known) cluster.node.core.peerDown(chief);
       expect(cluster.run(electMsMax, () => cluster.leaders.length > 0)).toBe(true);
     }
   });
 
   test.each([
-    ["is not reached by it", (leader: number) => [`${leader}>0`]],
-    ["does not reach it, either", (leader: number) => [`${leader}>0`, `0>${leader}`]],
+    ["is not reached by it", (chief: number) => [`${chief}>0`]],
+    ["does not reach it, either", (chief: number) => [`${chief}>0`, `0>${chief}`]],
     ["is reached by nobody", () => ["1>0", "2>0"]],
     ["is alone", () => ["1>0", "2>0", "0>1", "0>2"]],
   ])("keep their leader while ours %s, and ours comes back to it", (_name, cuts) => {
     for (const seed of seeds.slice(0, 10)) {
-      const { cluster, leader } = ledByOriginal(seed);
+      const { cluster, chief } = ledByOriginal(seed);
       const { term } = cluster.node.core;
-      for (const cut of cuts(leader)) cluster.cut.add(cut);
+      for (const cut of cuts(chief)) cluster.cut.add(cut);
       cluster.run(minuteMs);
       cluster.cut.clear();
-      expect(cluster.run(1_000, () => cluster.node.core.currentLeader === leader)).toBe(true);
-      expect([cluster.leaders, cluster.node.core.term]).toEqual([[leader], term]);
+      expect(cluster.run(1_000, () => cluster.node.core.currentLeader === chief)).toBe(true);
+      expect([cluster.leaders, cluster.node.core.term]).toEqual([[chief], term]);
     }
   });
 
