@@ -127,8 +127,8 @@ export class Progress {
   /** @returns whether `matchIndex` moved. */
   succeeded(context: AppendContext): boolean {
     const moved = context.lastIndex > this.matchIndex;
-    this.batch.taken(context.bytes);
     if (moved) this.matchIndex = context.lastIndex;
+    this.batch.taken(context.bytes);
     if (this.nextIndex <= this.matchIndex) this.nextIndex = this.matchIndex + 1;
     if (this.state === "probe" && this.isProbe(context)) {
       this.state = "replicate";
