@@ -5,7 +5,6 @@ import { originalNodes, raftDefaults } from "../config/options.js";
 import { nodeFs } from "../raft/persister/nodeFs.js";
 import { errnoOf, StorageError, systemError } from "../raft/persister/storageError.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
-import { carefulOptions } from "../raft/raftConfig.js";
 import { MixedPeer } from "../raft/mixedPeer.js";
 import { RaftRpcUtil } from "../raft/raftRpcUtil.js";
 import { RaftService } from "../raft/raftService.js";
@@ -158,10 +157,8 @@ function peerOf({ nodes }: MprpcConfig, id: number, settings: Settings, log: Log
   const { rpc, raft, kv } = settings;
   const { host, port } = nodes[id]!;
   const mixed = kv.commandCodec === "boost";
-  const given = { ...raftDefaults, ...raft };
-  const options = mixed ? carefulOptions(given) : given;
-  const { originalStartMs, originalStartMsPerNode } = options;
-  return new MixedPeer(new RaftRpcUtil({ host, port, rpc, raft: options, mixed }), {
+  const { originalStartMs, originalStartMsPerNode } = { ...raftDefaults, ...raft };
+  return new MixedPeer(new RaftRpcUtil({ host, port, rpc, raft, mixed }), {
     id,
     mixed,
     startMs: originalStartMs + (nodes.length - id) * originalStartMsPerNode,

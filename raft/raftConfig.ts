@@ -41,6 +41,5 @@ export interface RaftStatus extends SoftState {
 /** What every node of the original among the others can follow. */
 export function carefulOptions(options: RaftOptions): RaftOptions {
   const appendBytesMax = Math.min(options.appendBytesMax, originalNodes.appendBytesMax);
-  const peerCallTimeoutMs = Math.min(options.peerCallTimeoutMs, originalNodes.callTimeoutMs);
-  return { ...options, appendBytesMax, peerCallTimeoutMs, inflightMax: 1, readMode: "readIndex" };
+  return { ...options, appendBytesMax, inflightMax: 1, readMode: "readIndex" };
 }
