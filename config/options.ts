@@ -15,7 +15,10 @@ export interface RpcOptions {
   readonly requestBytesMax: number;
   /** Bytes of one reply message. */
   readonly replyBytesMax: number;
-  /** Connections that a provider holds at once; further ones are reset. */
+  /**
+   * Connections that a provider holds at once; further ones are reset, but for callers of essential
+   * services. A node holds no more than the files that it may open leave room for.
+   */
   readonly connectionsMax: number;
   /** Calls in flight on one connection; a provider stops reading beyond it, a channel queues. */
   readonly callsInFlightMax: number;
@@ -62,7 +65,7 @@ export const rpcDefaults: RpcOptions = {
   headerBytesMax: 16 * KiB,
   requestBytesMax: 4 * MiB + 64 * KiB,
   replyBytesMax: 17 * MiB,
-  connectionsMax: 10_000,
+  connectionsMax: 16_384,
   callsInFlightMax: 1024,
   callsInFlightTotalMax: 65_536,
   callsQueuedMax: 65_536,
@@ -235,7 +238,7 @@ export const storageTuningDefaults: StorageTuning = {
 /** The key-value service. */
 export interface KvOptions {
   /**
-   * Bytes of log after which a snapshot is taken, or a quarter of the state's where that is more;
+   * Bytes of log after which a snapshot is taken, or half of the state's where that is more;
    * -1: never (the original's `maxRaftState`).
    */
   readonly snapshotLogBytes: number;
@@ -356,6 +359,10 @@ export const clerkLimits = {
 } as const;
 /** What the RPC layer holds to without being asked: bounds that no deployment needs to tune. */
 export const rpcLimits = {
+  /** Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`). */
+  backlogConnectionsMax: 4_096,
+  /** Connections beyond `connectionsMax`, for callers of essential services. */
+  essentialConnectionsMax: 64,
   /** Tasks run at the end of one turn of the event loop before the sockets get their share. */
   turnTasksMax: 16_384,
   /** Bytes of a turn's output that go out before its end. */

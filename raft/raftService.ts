@@ -30,6 +30,8 @@ const refusalSpacingMs = 3;
 /** The raftRpc service of one node: checks what comes from the wire and gives it to `Raft`. */
 export class RaftService implements RpcService {
   readonly descriptor = raftService;
+  /** However many clients there are, the other nodes come through. */
+  readonly essential = true;
   private readonly raft: Raft;
   private readonly log: Logger;
   private complainedAt = -Infinity;

@@ -7,13 +7,13 @@ const options = { ...kvDefaults, snapshotLogBytes: 1_000 };
 test("a snapshot is due after so much log", () => {
   expect(snapshotIsDue(999, 0, options)).toBe(false);
   expect(snapshotIsDue(1_000, 0, options)).toBe(true);
-  expect(snapshotIsDue(1_000, 4_000, options)).toBe(true);
+  expect(snapshotIsDue(1_000, 2_000, options)).toBe(true);
 });
 
-test("and after a quarter of a large state", () => {
+test("and after half of a large state", () => {
   expect(snapshotIsDue(1_000, 1_000_000, options)).toBe(false);
-  expect(snapshotIsDue(249_999, 1_000_000, options)).toBe(false);
-  expect(snapshotIsDue(250_000, 1_000_000, options)).toBe(true);
+  expect(snapshotIsDue(499_999, 1_000_000, options)).toBe(false);
+  expect(snapshotIsDue(500_000, 1_000_000, options)).toBe(true);
 });
 
 test("never when that was asked for", () => {
