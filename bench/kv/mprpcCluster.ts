@@ -3,6 +3,9 @@ import { Cluster } from "../../test/process/cluster.js";
 import { eventually, revivalMsMax, revivalPollMs } from "./processes.js";
 import type { Caller, Counters, Processes, Target } from "./target.js";
 
+/** For a node that stands still; the others answer at once. */
+const statusTimeoutMs = 1_000;
+
 /** This project's nodes, one process each, and its Clerk. */
 export class MprpcCluster implements Target {
   readonly name = "mprpc-raft";
@@ -38,11 +41,15 @@ export class MprpcCluster implements Target {
   }
 
   async processes(): Promise<Processes> {
-    const nodes = await this.clerk!.status();
+    const nodes = await this.clerk!.status({ timeoutMs: statusTimeoutMs });
     const ids = nodes.map(({ id }) => id);
     const leader = nodes.findIndex(({ status }) => status?.Role === "leader");
-    const pid = (id: number): number => this.cluster!.processes.get(id)!.child.pid!;
+    const pid = (id: number): number => this.pidOf(id);
     return { leader: pid(leader), followers: ids.filter((id) => id !== leader).map(pid) };
+  }
+
+  pidOf(id: number): number {
+    return this.cluster!.processes.get(id)!.child.pid!;
   }
 
   async counters(): Promise<Counters | null> {
@@ -52,7 +59,7 @@ export class MprpcCluster implements Target {
 
   /** Null while none is known to lead. */
   async leaderStatus(): Promise<ServerStatus | null> {
-    const nodes = await this.clerk!.status();
+    const nodes = await this.clerk!.status({ timeoutMs: statusTimeoutMs });
     return nodes.find(({ status }) => status?.Role === "leader")?.status ?? null;
   }
 
