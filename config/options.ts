@@ -371,10 +371,12 @@ export const rpcLimits = {
   socketWriteBytesMax: 1 * MiB,
   /** Bytes not yet taken by the kernel at which streams wait, so that replies needn't behind them. */
   streamOutputBytesMax: 1 * MiB,
+  /** Of what many connections come to at one moment, how much runs in a turn of the event loop. */
+  pacedTasksPerTurn: 64,
   /** Messages of one stream after which the others, and the sockets, get their share. */
   streamMessagesPerTurn: 64,
-  /** Bytes of an output buffer to begin with. */
-  outputBufferBytes: 64 * KiB,
+  /** Bytes of an output buffer to begin with; ten thousand replies of one turn take as many buffers. */
+  outputBufferBytes: 1 * KiB,
   /** Bytes of output buffers kept for the next turn, of all connections together. */
   outputPoolBytesMax: 8 * MiB,
   /** Bytes first set aside for a message that arrives in pieces; more only as more arrives. */

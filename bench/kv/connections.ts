@@ -47,8 +47,8 @@ const nodes = Number(values.nodes);
 const works: readonly Work[] = ["put", "get"];
 /** Files that a process has open beside its connections, or a margin over that. */
 const otherFiles = 200;
-/** What is only garbage, or not given back yet, has gone by then. */
-const settleMs = 10_000;
+/** What is only garbage has gone by then; twice as long, and all idle connections were pinged. */
+const settleMs = 5_000;
 const KiB = 1024;
 
 const plan: Plan = {
@@ -77,6 +77,8 @@ interface Row {
   readonly kibEach: number;
   /** Of the leader, while nobody calls. */
   readonly idleCpu: number;
+  /** Another one leads after all of it. */
+  readonly leaderLost: boolean;
   /** Some of them in use, then all in turn. */
   readonly cells: readonly { readonly used: number; readonly cell: Cell }[];
 }
@@ -113,21 +115,26 @@ async function measure(target: Target, bench: Bench, count: number): Promise<Row
       const cell = await bench.drive(callers.slice(0, used), work, active);
       cells.push({ used, cell });
     }
+  const leaderLost = (await target.processes()).leader !== leader;
   await Promise.all(callers.map((caller) => caller.close()));
-  return { target: target.name, connections: count, open, connectSeconds, kibEach, idleCpu, cells };
+  const cost = { open, connectSeconds, kibEach, idleCpu, leaderLost };
+  return { target: target.name, connections: count, ...cost, cells };
 }
 
+/** What a target can't do is left out, with a line that says why. */
 async function measureAll(target: Target): Promise<Row[]> {
+  const rows: Row[] = [];
   await target.start();
   try {
     const bench = new Bench(target, plan);
     await bench.fill();
-    const rows: Row[] = [];
     for (const count of counts) rows.push(await measure(target, bench, count));
-    return rows;
+  } catch (error) {
+    note(`${target.name}: given up: ${(error as Error).message}\n`);
   } finally {
     await target.stop();
   }
+  return rows;
 }
 
 const needed = Math.max(...counts) + otherFiles;
@@ -172,5 +179,6 @@ const working = works.flatMap((work) =>
   ),
 );
 console.log(markdownTable([columns, ...working], 2));
+console.log(`\nnew leaders: ${rows.filter(({ leaderLost }) => leaderLost).length}`);
 if (values.out !== undefined)
   await writeFile(`${values.out}.json`, `${JSON.stringify({ values, rows }, null, 1)}\n`);
