@@ -202,20 +202,21 @@ describe("KvServer", () => {
     await start({ snapshotLogBytes: 20_000, trailingEntries: 5 });
     await leads();
     const value = Buffer.alloc(500, "v");
-    for (let id = 1; id <= 100; id++)
-      await putAppend({
-        Key: Buffer.from(`k${id % 7}`),
-        Value: value,
-        ClientId: alice,
-        RequestId: id,
-      });
-    await eventually("a snapshot", async () => server.raft.status().snapshotIndex > 50);
+    let id = 0;
+    const put = (): Promise<unknown> =>
+      putAppend({ Key: Buffer.from(`k${++id % 7}`), Value: value, ClientId: alice, RequestId: id });
+    for (let entries = 0; entries < 100; entries++) await put();
+    // While one is being written none begins, so that more entries may be needed.
+    await eventually("a snapshot", async () => {
+      await put();
+      return server.raft.status().snapshotIndex > 50;
+    });
     const last = {
       Key: Buffer.from("z"),
       Value: value,
       Op: appendOp,
       ClientId: alice,
-      RequestId: 101,
+      RequestId: id + 1,
     };
     await putAppend(last);
     await stop();
