@@ -87,7 +87,7 @@ async function sleep(ms: number): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** All at once; each has made a call when it counts as connected. */
+/** All at once; each has made a put and a get when it counts as connected. */
 async function connect(target: Target, count: number): Promise<Caller[]> {
   const callers = await target.connect(count);
   await Promise.all(callers.map((caller) => caller.get("warm")));
