@@ -21,7 +21,7 @@ const help = `usage: npm run bench:growth -- [options]
   --value-bytes N  size of a value (256)
   --in-flight N    calls in flight (64)
   --nodes N        size of the cluster (3)
-  --seconds S      that are counted, of each kind of work at each size (10)
+  --seconds S      that are counted, of each kind of work at each size (15)
   --passes LIST    of off, on: without snapshots, and with them as by default (off,on)
   --out FILE       writes FILE.json`;
 
@@ -32,7 +32,7 @@ const values = orUsage(help, () =>
       "value-bytes": { type: "string", default: "256" },
       "in-flight": { type: "string", default: "64" },
       nodes: { type: "string", default: "3" },
-      seconds: { type: "string", default: "10" },
+      seconds: { type: "string", default: "15" },
       passes: { type: "string", default: "off,on" },
       out: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
