@@ -2,6 +2,7 @@
  * A leader at more load than it can serve, for minutes: what it refuses, what it serves meanwhile,
  * and whether its memory, or anybody's, grows. Callers don't wait longer after a refusal.
  */
+import { writeFile } from "node:fs/promises";
 import { parseArgs } from "node:util";
 import { Clerk } from "mprpc-raft/clerk";
 import { kvServerRpc_Stub } from "mprpc-raft/proto";
@@ -17,7 +18,8 @@ const help = `usage: npm run bench:overload -- [options]
   --minutes N      how long (10)
   --callers N      writes in flight (16384)
   --value-bytes N  size of a value (8192)
-  --keys N         different keys (2000)`;
+  --keys N         different keys (2000)
+  --out FILE       writes FILE.json`;
 
 const values = orUsage(help, () =>
   parseArgs({
@@ -26,6 +28,7 @@ const values = orUsage(help, () =>
       callers: { type: "string", default: "16384" },
       "value-bytes": { type: "string", default: "8192" },
       keys: { type: "string", default: "2000" },
+      out: { type: "string" },
       help: { type: "boolean", short: "h", default: false },
     },
   }),
@@ -86,8 +89,16 @@ for (let id = 0; id < callers; id++) {
   calling.push(call(new kvServerRpc_Stub(channels.at(-1)!), id));
 }
 
-/** MiB of each node, in the order of the node list. */
-const samples: number[][] = [];
+interface Sample {
+  readonly seconds: number;
+  /** MiB of each node, in the order of the node list. */
+  readonly memory: readonly number[];
+  /** Since the start. */
+  readonly done: number;
+  readonly refused: number;
+}
+
+const samples: Sample[] = [];
 const gets: number[] = [];
 const startedAt = performance.now();
 while (performance.now() - startedAt < seconds * 1000) {
@@ -96,10 +107,11 @@ while (performance.now() - startedAt < seconds * 1000) {
   await clerk.get("warm");
   gets.push(performance.now() - before);
   const pids = [...cluster.processes.values()].map(({ child }) => child.pid!);
-  samples.push(pids.map((pid) => residentBytes(pid) / MiB));
-  const shown = samples.at(-1)!.map((size) => size.toFixed(0));
-  const at = ((performance.now() - startedAt) / 1000).toFixed(0);
-  process.stderr.write(`${at} s: ${shown.join(", ")} MiB; ${JSON.stringify(counts)}\n`);
+  const memory = pids.map((pid) => residentBytes(pid) / MiB);
+  const at = (performance.now() - startedAt) / 1000;
+  samples.push({ seconds: at, memory, done: counts.done, refused: counts.refused });
+  const shown = memory.map((size) => size.toFixed(0));
+  process.stderr.write(`${at.toFixed(0)} s: ${shown.join(", ")} MiB; ${JSON.stringify(counts)}\n`);
 }
 load.running = false;
 await Promise.all(calling);
@@ -109,13 +121,32 @@ const after = await clerk.status();
 function fifth(which: number, node: number): number {
   const from = Math.floor((which * samples.length) / 5);
   const to = Math.max(from + 1, Math.floor(((which + 1) * samples.length) / 5));
-  return median(samples.slice(from, to).map((sample) => sample[node]!));
+  return median(samples.slice(from, to).map(({ memory }) => memory[node]!));
+}
+
+const names = cluster.nodes.map((_, id) => (id === leader ? "leader" : `node ${id}`));
+
+/** The last sample of each minute. */
+function minutes(): string[][] {
+  const rows: string[][] = [];
+  let before: Sample | undefined;
+  for (const [i, sample] of samples.entries()) {
+    const minute = Math.floor(sample.seconds / 60);
+    if (samples[i + 1] !== undefined && Math.floor(samples[i + 1]!.seconds / 60) === minute)
+      continue;
+    const time = sample.seconds - (before?.seconds ?? 0);
+    const rate = (count: number, earlier = 0): string => ((count - earlier) / time).toFixed(0);
+    const rates = [rate(sample.done, before?.done), rate(sample.refused, before?.refused)];
+    rows.push([`${minute + 1}`, ...sample.memory.map((size) => size.toFixed(0)), ...rates]);
+    before = sample;
+  }
+  return rows;
 }
 
 const rows = cluster.nodes.map((_, id) => {
-  const most = Math.max(...samples.map((sample) => sample[id]!));
+  const most = Math.max(...samples.map(({ memory }) => memory[id]!));
   const sizes = [fifth(1, id), fifth(4, id), most].map((size) => size.toFixed(0));
-  return [`node ${id}${id === leader ? ", the leader" : ""}`, ...sizes];
+  return [names[id]!, ...sizes];
 });
 console.log(
   `${callers} writes of ${value.length} B in flight for ${values.minutes} min: ` +
@@ -125,6 +156,13 @@ console.log(
     `term ${states[leader]!.status?.Term} before, ${after[leader]!.status?.Term} after\n`,
 );
 console.log(markdownTable([["MiB", "second fifth", "last fifth", "most"], ...rows], 1));
+console.log();
+console.log(markdownTable([["minute", ...names, "done/s", "refused/s"], ...minutes()], 0));
+if (values.out !== undefined)
+  await writeFile(
+    `${values.out}.json`,
+    `${JSON.stringify({ values, counts, samples }, null, 1)}\n`,
+  );
 for (const [what, count] of others) console.log(`${count} times: ${what}`);
 for (const channel of channels) channel.close();
 await clerk.close();

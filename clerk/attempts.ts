@@ -213,6 +213,9 @@ export class Attempts {
   private ended(call: Call, reply: ServerReply | null, failure: AttemptFailure | null): void {
     if (call.settled) return;
     call.attempt = null;
+    const refusesSession =
+      call.operation === "open session" && this.nodes[call.node]!.refusesSessions;
+    if (refusesSession) return this.owner.startOver(call);
     if (reply === null) return this.failed(call, failure!);
     this.watch.answered();
     call.reached = true;

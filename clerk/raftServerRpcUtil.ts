@@ -1,5 +1,6 @@
 import { kvServerRpcMethods, type raftKVRpcProctoc } from "../proto/index.js";
 import { MprpcController } from "../rpc/mprpcController.js";
+import { RpcStatus } from "../rpc/status.js";
 import type { MethodDescriptor, UnaryChannel } from "../rpc/service.js";
 import type {
   Attempt,
@@ -23,6 +24,7 @@ export interface ServerChannel extends UnaryChannel {
 export class RaftServerRpcUtil implements ServerNode {
   readonly address: string;
   private readonly channel: ServerChannel;
+  private refusedSession = false;
 
   constructor(address: string, channel: ServerChannel) {
     this.address = address;
@@ -31,6 +33,12 @@ export class RaftServerRpcUtil implements ServerNode {
 
   get revision(): Revision {
     return this.channel.revision ?? 0;
+  }
+
+  get refusesSessions(): boolean {
+    // Another process answers on the next connection, perhaps with other settings.
+    if (this.channel.revision !== 2) this.refusedSession = false;
+    return this.refusedSession;
   }
 
   putAppend(request: PutAppendRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt {
@@ -42,7 +50,10 @@ export class RaftServerRpcUtil implements ServerNode {
   }
 
   openSession(ClientId: Uint8Array, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt {
-    return this.call(kvServerRpcMethods.OpenSession, { ClientId }, timeoutMs, done);
+    return this.call(kvServerRpcMethods.OpenSession, { ClientId }, timeoutMs, (reply, failure) => {
+      this.refusedSession = failure?.status === RpcStatus.UNIMPLEMENTED;
+      done(reply, failure);
+    });
   }
 
   status(timeoutMs: number, done: AttemptDone<ServerStatus>): Attempt {

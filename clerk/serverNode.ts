@@ -81,6 +81,8 @@ export interface ServerNode {
   /** `host:port`. */
   readonly address: string;
   readonly revision: Revision;
+  /** It told on this connection that it opens none, for nodes of revision 1 share its log. */
+  readonly refusesSessions: boolean;
   putAppend(request: PutAppendRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
   get(request: GetRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
   openSession(clientId: Uint8Array, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;

@@ -17,7 +17,8 @@ const noBytes = new Uint8Array(0);
 
 /**
  * Where writes get their ids: a session that is opened when the first write needs it, or the one
- * lane that revision 1 knows, for as long as any node of the cluster is seen to speak it.
+ * lane that revision 1 knows, for as long as any node of the cluster is seen to speak it, or to
+ * share its log with one that does.
  */
 export class WriteSessions {
   private readonly nodes: readonly ServerNode[];
@@ -59,13 +60,13 @@ export class WriteSessions {
   }
 
   private current(): Session | null {
-    if (this.speaksRevision1()) return (this.revision1 ??= Session.ofRevision1());
+    if (this.knowNoSessions()) return (this.revision1 ??= Session.ofRevision1());
     if (this.session === null && this.openingCall === null) this.open();
     return this.session;
   }
 
-  private speaksRevision1(): boolean {
-    for (const node of this.nodes) if (node.revision === 1) return true;
+  private knowNoSessions(): boolean {
+    for (const node of this.nodes) if (node.revision === 1 || node.refusesSessions) return true;
     return false;
   }
 

@@ -15,7 +15,10 @@ export interface RpcOptions {
   readonly requestBytesMax: number;
   /** Bytes of one reply message. */
   readonly replyBytesMax: number;
-  /** Connections that a provider holds at once; further ones are reset. */
+  /**
+   * Connections that a provider holds at once; further ones are reset, but for callers of essential
+   * services. A node holds no more than the files that it may open leave room for.
+   */
   readonly connectionsMax: number;
   /** Calls in flight on one connection; a provider stops reading beyond it, a channel queues. */
   readonly callsInFlightMax: number;
@@ -62,7 +65,7 @@ export const rpcDefaults: RpcOptions = {
   headerBytesMax: 16 * KiB,
   requestBytesMax: 4 * MiB + 64 * KiB,
   replyBytesMax: 17 * MiB,
-  connectionsMax: 10_000,
+  connectionsMax: 16_384,
   callsInFlightMax: 1024,
   callsInFlightTotalMax: 65_536,
   callsQueuedMax: 65_536,
@@ -241,13 +244,13 @@ export const storageTuningDefaults: StorageTuning = {
 /** The key-value service. */
 export interface KvOptions {
   /**
-   * Bytes of log after which a snapshot is taken, or a quarter of the state's where that is more;
+   * Bytes of log after which a snapshot is taken, or half of the state's where that is more;
    * -1: never (the original's `maxRaftState`).
    */
   readonly snapshotLogBytes: number;
   /**
-   * Where entries have 4 KiB and more, a snapshot is put off until the log has twice the bytes of the
-   * state, or so many. Only what `snapshotLogBytes` and the quarter say is never undercut.
+   * Where entries have 4 KiB and more on average, a snapshot is put off until the log has twice the
+   * bytes of the state, or so many as this, but at least what is said above.
    */
   readonly snapshotLogBytesMax: number;
   /** Entries kept before a snapshot, so that a follower a little behind needs none. */
@@ -344,6 +347,15 @@ export const nodeListBytesMax = 1 * MiB;
 export const originalNodes = {
   /** Bytes of the entries in one AppendEntries, but for a single larger one. */
   appendBytesMax: 50_000,
+  /** Of them, what fits into one segment of most networks with the request around it. */
+  appendBytesSafe: 1_300,
+  /**
+   * How long its answer may take, in ms: it may have dropped the request, and campaigns 300 ms after
+   * the last one that it took.
+   */
+  callTimeoutMs: 200,
+  /** Bytes of one of its requests, which ours take unless `requestBytesMax` is set. */
+  requestBytesMax: 32 * MiB - 64 * KiB,
   /** Bytes of one command: with a request around it, it must stay below 60,000. */
   commandBytesMax: 59_500,
   /** Of the longest pause between two AppendEntries, in ms; its election timeout is 300 to 500. */
@@ -359,6 +371,10 @@ export const clerkLimits = {
 } as const;
 /** What the RPC layer holds to without being asked: bounds that no deployment needs to tune. */
 export const rpcLimits = {
+  /** Connections that wait to be accepted; the system may allow fewer (`net.core.somaxconn`). */
+  backlogConnectionsMax: 4_096,
+  /** Connections beyond `connectionsMax`, for callers of essential services. */
+  essentialConnectionsMax: 64,
   /** Tasks run at the end of one turn of the event loop before the sockets get their share. */
   turnTasksMax: 16_384,
   /** Requests of one connection after which the others, and the timers, get their share. */
@@ -371,10 +387,12 @@ export const rpcLimits = {
   socketWriteBytesMax: 1 * MiB,
   /** Bytes not yet taken by the kernel at which streams wait, so that replies needn't behind them. */
   streamOutputBytesMax: 1 * MiB,
+  /** Of what many connections come to at one moment, how much runs in a turn of the event loop. */
+  pacedTasksPerTurn: 64,
   /** Messages of one stream after which the others, and the sockets, get their share. */
   streamMessagesPerTurn: 64,
-  /** Bytes of an output buffer to begin with. */
-  outputBufferBytes: 64 * KiB,
+  /** Bytes of an output buffer to begin with; ten thousand replies of one turn take as many buffers. */
+  outputBufferBytes: 1 * KiB,
   /** Bytes of output buffers kept for the next turn, of all connections together. */
   outputPoolBytesMax: 8 * MiB,
   /** Bytes first set aside for a message that arrives in pieces; more only as more arrives. */

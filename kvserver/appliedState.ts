@@ -12,7 +12,7 @@ import { captureState } from "./stateSnapshot.js";
 import type { WaitApplyCh } from "./waitApplyCh.js";
 
 export interface AppliedStateConfig {
-  readonly raft: Raft;
+  readonly raft: Pick<Raft, "snapshot" | "condInstallSnapshot">;
   readonly options: KvOptions;
   readonly log: Logger;
   /** Who waits for the result of which entry. */
@@ -34,7 +34,7 @@ const trailingShare = 1 / 2;
 export class AppliedState {
   /** Called after each step, with the index that it has reached. */
   onApplied: (index: number, machine: KvStateMachine) => void = () => {};
-  private readonly raft: Raft;
+  private readonly raft: AppliedStateConfig["raft"];
   private readonly options: KvOptions;
   private readonly log: Logger;
   private readonly waitApplyCh: WaitApplyCh<ApplyResult>;
@@ -132,6 +132,9 @@ export class AppliedState {
     if (!this.raft.condInstallSnapshot(snapshotTerm, snapshotIndex)) return;
     const reader = await message.open();
     try {
+      // Gone before the new one is there: memory need not hold both. Nothing is read meanwhile, for
+      // what was committed lies beyond what this node has reached; and a failure ends the node.
+      this.current = new KvStateMachine();
       const restored = await restoreState(readAll(reader));
       this.current = restored;
       this.reached = reader.meta.index;

@@ -31,6 +31,12 @@ export function checkClientId(clientId: Uint8Array): string | null {
   return `the ClientId has ${clientId.length} bytes; the limit is ${replicated.clientIdBytesMax}`;
 }
 
+/** What replicas of the original would leave out: they keep the last id of each ClientId, from 0. */
+export function checkForOriginals(args: raftKVRpcProctoc.PutAppendArgs): string | null {
+  if (args.ClientId.length === 0) return "beside nodes of the original a write needs a ClientId";
+  return args.RequestId > 0 ? null : "beside nodes of the original RequestId counts from 1";
+}
+
 export function checkPutAppend(
   args: raftKVRpcProctoc.PutAppendArgs,
   keyBytesMax: number,

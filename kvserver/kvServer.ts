@@ -13,7 +13,13 @@ import { refuse } from "../rpc/refuse.js";
 import type { MethodDescriptor, RpcService } from "../rpc/service.js";
 import { RpcStatus } from "../rpc/status.js";
 import { AppliedState } from "./appliedState.js";
-import { checkClientId, checkKey, checkPutAppend, operationOf } from "./checkArgs.js";
+import {
+  checkClientId,
+  checkForOriginals,
+  checkKey,
+  checkPutAppend,
+  operationOf,
+} from "./checkArgs.js";
 import { Err, errBytes, writeReply } from "./err.js";
 import { kvService } from "./kvMethods.js";
 import { LegacySessions } from "./legacySessions.js";
@@ -157,6 +163,13 @@ export class KvServer implements RpcService {
     const wrong = checkPutAppend(args, this.options.keyBytesMax);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
     if (!this.raft.getState().isLeader) return this.answerWrongLeader(done);
+    if (this.besideOriginals) {
+      const notTheirs = checkForOriginals(args);
+      if (notTheirs !== null)
+        return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, notTheirs);
+      // Of a session that was opened before, which theirs would not know for one.
+      if (args.FirstUnfinished > 0) return done(writeReply(Err.sessionExpired));
+    }
     const op: Op = {
       operation: operationOf(args.Op)!,
       key: args.Key,
@@ -173,7 +186,7 @@ export class KvServer implements RpcService {
   /** Beside nodes of the original, sessions are as theirs: all replicas must have the same. */
   private putOfRevision1(op: Op, controller: MprpcController, done: Done): void {
     const answer = this.limited(controller, done);
-    if (this.options.commandCodec === "boost") return this.write(op, controller, answer);
+    if (this.besideOriginals) return this.write(op, controller, answer);
     this.legacySessions.assign(op, controller, (assigned) => {
       if (assigned === null) this.answerWrongLeader(answer);
       else this.write(assigned, controller, answer);
@@ -184,6 +197,11 @@ export class KvServer implements RpcService {
     const known = this.state.machine.lookupResult(op.clientId, op.requestId, op.firstUnfinished);
     if (known === undefined) this.propose(op, controller, done);
     else done(writeReply(known.err));
+  }
+
+  /** Replicas of theirs must come to the same state from the same log. */
+  private get besideOriginals(): boolean {
+    return this.options.commandCodec === "boost";
   }
 
   /** Lost with this node's leadership: then the session stays until it has been idle for long. */
@@ -197,6 +215,10 @@ export class KvServer implements RpcService {
     const wrong =
       args.ClientId.length === 0 ? "the ClientId is empty" : checkClientId(args.ClientId);
     if (wrong !== null) return refuse(controller, done, RpcStatus.INVALID_ARGUMENT, wrong);
+    // Writes of a session may be applied in another order than that of their ids, of which theirs
+    // keep the last alone: they would leave some out, and the replicas differ.
+    if (this.besideOriginals)
+      return refuse(controller, done, RpcStatus.UNIMPLEMENTED, "no sessions: commandCodec=boost");
     this.propose(
       {
         operation: "OpenSession",
@@ -345,6 +367,7 @@ export class KvServer implements RpcService {
   }
 
   private applied(): void {
+    this.clock.reached(this.state.machine.logTimeMs);
     this.legacySessions.applied(this.state.lastApplied);
   }
 }

@@ -18,6 +18,11 @@ export class LogClock {
     this.since = this.now();
   }
 
+  /** The log has come to `logTimeMs`; a new leader may still be applying what it holds. */
+  reached(logTimeMs: number): void {
+    if (logTimeMs > this.timeMs) this.lead(logTimeMs);
+  }
+
   /** What to write into an entry that is appended now, in whole ms. */
   get timeMs(): number {
     return this.base + Math.floor(this.now() - this.since);

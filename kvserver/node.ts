@@ -1,7 +1,7 @@
 import { rename } from "node:fs/promises";
 import path from "node:path";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
-import { raftDefaults } from "../config/options.js";
+import { originalNodes, raftDefaults, rpcDefaults } from "../config/options.js";
 import { nodeFs } from "../raft/persister/nodeFs.js";
 import { errnoOf, StorageError, systemError } from "../raft/persister/storageError.js";
 import { WalPersister } from "../raft/persister/walPersister.js";
@@ -14,6 +14,7 @@ import { turn } from "../rpc/turn.js";
 import type { NewNode } from "./args.js";
 import { KvServer } from "./kvServer.js";
 import { isBoostOp } from "./opCodec.js";
+import { connectionsThatFit, openFilesMax } from "./openFiles.js";
 
 export interface NodeConfig {
   readonly nodeList: MprpcConfig;
@@ -29,6 +30,8 @@ export interface NodeConfig {
 
 /** How long a stopping node waits for another one to take over leadership, in ms. */
 const handoverMsMax = 500;
+/** A leader of theirs sends all that a follower lacks at once. */
+const originalRequests = { requestBytesMax: originalNodes.requestBytesMax };
 /** How long calls in flight may take to end when a node stops, in ms. */
 const closeGraceMs = 1_000;
 
@@ -72,7 +75,9 @@ export class KvNode {
       version,
     });
     const provider = new RpcProvider({
+      ...(settings.kv.commandCodec === "boost" ? originalRequests : {}),
       ...settings.rpc,
+      connectionsMax: connectionsMaxOf(settings, log),
       onError: (err, { peer, method }) => log.warn({ err, peer, method }, "a call failed"),
     });
     const node = new KvNode(kvServer, provider, persister);
@@ -122,6 +127,15 @@ export class KvNode {
     while ((raft.getState().isLeader || raft.leaderHint === 0) && performance.now() < until)
       await new Promise((resolve) => setTimeout(resolve, 2));
   }
+}
+
+function connectionsMaxOf({ rpc }: Settings, log: Logger): number {
+  const wanted = rpc.connectionsMax ?? rpcDefaults.connectionsMax;
+  const filesMax = openFilesMax();
+  const connectionsMax = connectionsThatFit(wanted, filesMax);
+  if (connectionsMax < wanted)
+    log.warn({ filesMax, connectionsMax }, "ulimit -n leaves room for fewer connections");
+  return connectionsMax;
 }
 
 /** Renames a data directory, so that a new one takes its place. Nothing is deleted. */

@@ -1,4 +1,5 @@
 import { silentLogger, type Logger } from "../config/logger.js";
+import { askForTerm } from "./core/index.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -22,8 +23,6 @@ export interface MixedPeerOptions {
   readonly log?: Logger;
 }
 
-/** The original's `VoteState`. */
-const granted = 3;
 /** Between two lines about the same trouble, and between two attempts that can't succeed. */
 const patienceMs = 5_000;
 
@@ -33,9 +32,9 @@ const patienceMs = 5_000;
  * its replies and gets no entries.
  *
  * - Until it is ready nothing is sent to it: see `PeerKind`.
- * - It has no PreVote, and would take one for a vote in the next term. It is counted as willing; the
- *   election that follows asks it in earnest. What is lost is PreVote's own promise: a node that was
- *   cut off raises the term when it comes back.
+ * - It has no PreVote, and would take one for a vote in the next term. It is asked for its term
+ *   instead, by a vote in term 0, which none is given and which changes nothing; what that says of
+ *   its being willing is the core's part.
  * - It has no TimeoutNow: leadership is not handed over to it, but found by an election.
  * - It loads no snapshot of ours, and from its own format it restores wrong values: it gets none.
  * - It ends on a command that is no text archive: such entries are kept from it.
@@ -79,14 +78,13 @@ export class MixedPeer implements RaftPeer {
       this.later(0, () => done(null));
       return;
     }
-    // In term 0 none is given: it only asks for the other's term.
-    if (who === "ours" || !request.preVote || request.term === 0) {
+    if (who === "ours" || !request.preVote) {
       this.peer.RequestVote(request, done);
       return;
     }
-    const willing = { voteGranted: true, voteState: granted };
-    const reply = { type: "RequestVoteReply", term: request.term - 1, ...willing } as const;
-    this.later(0, () => done(reply));
+    this.peer.RequestVote(askForTerm(request.from), (reply) =>
+      done(reply && { ...reply, voteGranted: false, byOriginal: true }),
+    );
   }
 
   InstallSnapshot(

@@ -1,4 +1,4 @@
-import { raftDefaults, type RaftOptions } from "../config/options.js";
+import { originalNodes, raftDefaults, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { ApplyChan } from "./applyChan.js";
 import { ApplyFeed } from "./applyFeed.js";
@@ -103,6 +103,7 @@ export class Raft {
         ...this.options,
         clusterSize: peers.length,
         mixed: this.mixed,
+        appendBytesSafe: this.mixed ? originalNodes.appendBytesSafe : Infinity,
         noop: this.noop,
         random: () => this.environment.random(),
       },

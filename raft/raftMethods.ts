@@ -16,10 +16,32 @@ export const appendEntriesMethod: MethodDescriptor<AppendEntries, AppendEntriesR
   response: appendEntriesReplyCodec,
 };
 
+type SnapshotResponse = raftRpcProctoc.InstallSnapshotResponse.$Properties;
+
+/** Instead of a response: nothing that a reader of protobuf takes, so that its call fails. */
+export const unreadableResponse: SnapshotResponse = {};
+/** The tag of field 0, which there can't be. */
+const unreadableByte = 0x07;
+
+const { InstallSnapshot } = raftRpcMethods;
+
+const installSnapshotMethod: typeof InstallSnapshot = {
+  ...InstallSnapshot,
+  response: {
+    ...InstallSnapshot.response,
+    encode(response, writer) {
+      if (response === unreadableResponse) writer.uint32(unreadableByte);
+      else InstallSnapshot.response.encode(response, writer);
+    },
+  },
+};
+
+const own: readonly MethodDescriptor[] = [appendEntriesMethod, installSnapshotMethod];
+
 export const raftService: ServiceDescriptor = {
   ...raftRpcDescriptor,
-  methods: raftRpcDescriptor.methods.map((candidate) =>
-    candidate.name === "AppendEntries" ? appendEntriesMethod : candidate,
+  methods: raftRpcDescriptor.methods.map(
+    (candidate) => own.find(({ name }) => name === candidate.name) ?? candidate,
   ),
 };
 

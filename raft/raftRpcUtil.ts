@@ -1,4 +1,10 @@
-import { raftDefaults, rpcDefaults, type RaftOptions, type RpcOptions } from "../config/options.js";
+import {
+  originalNodes,
+  raftDefaults,
+  rpcDefaults,
+  type RaftOptions,
+  type RpcOptions,
+} from "../config/options.js";
 import { raftRpcMethods } from "../proto/index.js";
 import { MprpcChannel } from "../rpc/mprpcChannel.js";
 import { MprpcController } from "../rpc/mprpcController.js";
@@ -154,7 +160,16 @@ export class RaftRpcUtil implements RevisionPeer {
     this.onLost();
   }
 
-  private controller(timeoutMs: number = this.options.peerCallTimeoutMs): MprpcController {
+  /** One of the original may have dropped the request; one of ours may be waiting for its disk. */
+  private get callTimeoutMs(): number {
+    const { peerCallTimeoutMs } = this.options;
+    const mayBeOriginal = this.process !== null && this.revision !== 2;
+    return mayBeOriginal
+      ? Math.min(peerCallTimeoutMs, originalNodes.callTimeoutMs)
+      : peerCallTimeoutMs;
+  }
+
+  private controller(timeoutMs: number = this.callTimeoutMs): MprpcController {
     const { process } = this;
     return new MprpcController(
       process === null ? { timeoutMs } : { timeoutMs, signal: process.signal },

@@ -13,6 +13,7 @@ import {
   raftService,
   toSnapshotResponse,
   toVoteReply,
+  unreadableResponse,
 } from "./raftMethods.js";
 import { checkAppendEntries, checkInstallSnapshot, checkRequestVote } from "./validate.js";
 
@@ -23,13 +24,18 @@ type TimeoutNowArgs = raftRpcProctoc.TimeoutNowArgs;
 
 /** Between two lines about snapshots that can't be installed; the original sends 40 a second. */
 const complaintMs = 5_000;
+/** From one refusal to the next, when many came at once. */
+const refusalSpacingMs = 3;
 
 /** The raftRpc service of one node: checks what comes from the wire and gives it to `Raft`. */
 export class RaftService implements RpcService {
   readonly descriptor = raftService;
+  /** However many clients there are, the other nodes come through. */
+  readonly essential = true;
   private readonly raft: Raft;
   private readonly log: Logger;
   private complainedAt = -Infinity;
+  private refusedAt = -Infinity;
 
   constructor(raft: Raft, log: Logger = silentLogger) {
     this.raft = raft;
@@ -97,8 +103,9 @@ export class RaftService implements RpcService {
 
   /**
    * The original's snapshots hold "22" or nothing, and it takes every answer in its own term, an
-   * empty one too, for an installation: there is none, and the connection is reset. Only a leader
-   * that a newer term has deposed hears so.
+   * empty one too, for an installation. So it gets one that it can't read, which fails its call; on
+   * a reset all but one of the threads that wait there would read an empty answer. Only a leader that
+   * a newer term has deposed hears so.
    */
   private refuseWhole(request: InstallSnapshot, controller: MprpcController, done: Done): void {
     const { term, from, lastIncludedIndex } = request;
@@ -109,7 +116,15 @@ export class RaftService implements RpcService {
     }
     const text = "a snapshot that is not in chunks can't be installed";
     this.complain({ leader: from, lastIncludedIndex }, text);
-    refuse(controller, done, RpcStatus.UNIMPLEMENTED, text);
+    if (controller.revision === 1) this.oneByOne(() => done(unreadableResponse));
+    else refuse(controller, done, RpcStatus.UNIMPLEMENTED, text);
+  }
+
+  /** Of two that one read brought, a thread of the original would get none, and wait for ever. */
+  private oneByOne(answer: () => void): void {
+    const now = performance.now();
+    this.refusedAt = Math.max(now, this.refusedAt + refusalSpacingMs);
+    setTimeout(answer, this.refusedAt - now).unref();
   }
 
   private complain(fields: object, text: string): void {

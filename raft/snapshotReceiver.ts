@@ -33,6 +33,8 @@ export class SnapshotReceiver {
   private readonly log: Logger;
   private complained = false;
   private partial: Partial | null = null;
+  /** The last one that came to be whole. */
+  private whole: SnapshotMeta | null = null;
   /** Chunks are taken one after the other, whatever the network does. */
   private queue: Promise<unknown> = Promise.resolve();
 
@@ -62,6 +64,9 @@ export class SnapshotReceiver {
   }
 
   private async take(chunk: InstallSnapshot): Promise<ChunkResult> {
+    // It waited behind the last chunk, whose answer was lost or late: nothing is begun anew for it.
+    if (this.whole !== null && isOf(chunk, this.whole))
+      return { stored: true, nextOffset: chunk.totalSize, complete: true };
     const partial = this.belongs(chunk) ? this.partial! : await this.begin(chunk);
     if (partial === null) return { stored: false, nextOffset: 0, complete: false };
     partial.touchedAt = this.environment.now();
@@ -76,6 +81,7 @@ export class SnapshotReceiver {
       return { stored: false, nextOffset: 0, complete: false };
     }
     await writer.commit();
+    this.whole = partial.meta;
     return { stored: true, nextOffset: writer.size, complete: true };
   }
 
@@ -85,8 +91,7 @@ export class SnapshotReceiver {
       partial !== null &&
       partial.from === chunk.from &&
       partial.term === chunk.term &&
-      partial.meta.index === chunk.lastIncludedIndex &&
-      partial.meta.term === chunk.lastIncludedTerm &&
+      isOf(chunk, partial.meta) &&
       partial.totalSize === chunk.totalSize
     );
   }
@@ -115,4 +120,8 @@ export class SnapshotReceiver {
     this.partial = null;
     await partial?.writer.abort();
   }
+}
+
+function isOf(chunk: InstallSnapshot, { index, term }: SnapshotMeta): boolean {
+  return chunk.lastIncludedIndex === index && chunk.lastIncludedTerm === term;
 }

@@ -35,9 +35,13 @@ export class Dialer {
   /** Begins to connect, the TLS handshake included. Destroying the socket ends the attempt. */
   dial(owner: DialOwner): Socket {
     const socket = this.#open();
-    const timer = setTimeout(() => {
-      socket.destroy(new Error(`no answer within ${this.#timeoutMs} ms`));
-    }, this.#timeoutMs);
+    let connected = false;
+    const giveUp = (): void => {
+      if (!connected) socket.destroy(new Error(`no answer within ${this.#timeoutMs} ms`));
+    };
+    // When this process stood still for a while its timers run before its sockets tell anything: what
+    // has come meanwhile is heard first.
+    const timer = setTimeout(() => setImmediate(giveUp), this.#timeoutMs);
     let failure: Error | null = null;
     let reached = false;
     const onError = (error: Error): void => {
@@ -53,6 +57,7 @@ export class Dialer {
       reached = true;
     });
     socket.once(this.#tls === undefined ? "connect" : "secureConnect", () => {
+      connected = true;
       clearTimeout(timer);
       socket.off("error", onError);
       socket.off("close", onClose);

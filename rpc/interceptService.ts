@@ -22,12 +22,14 @@ export function interceptService(
 
 class InterceptedService implements RpcService {
   readonly descriptor: ServiceDescriptor;
+  readonly essential: boolean;
   /** Only of a service that has streams, so that one without is still seen to have none. */
   readonly callStream?: NonNullable<RpcService["callStream"]>;
   readonly #unary: CallNext;
 
   constructor(service: RpcService, interceptors: readonly Interceptor[]) {
     this.descriptor = service.descriptor;
+    this.essential = service.essential === true;
     this.#unary = chainInterceptors(interceptors, (call) => runHandler(service, call));
     if (service.callStream === undefined) return;
     const stream = chainInterceptors(interceptors, (call) => startStream(service, call));

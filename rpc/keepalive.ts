@@ -1,3 +1,5 @@
+import { pacer } from "./pacer.js";
+
 /** Whom a `Keepalive` serves. */
 export interface KeepaliveOwner {
   /** Whether the peer is known to answer pings. */
@@ -58,10 +60,12 @@ export class Keepalive {
 
   readonly #look = (): void => {
     // When this process was stopped for a while its timers fire before its sockets are read: what
-    // has arrived meanwhile must be heard first.
-    setImmediate(() => {
-      if (!this.#stopped) this.#judge(performance.now());
-    });
+    // has arrived meanwhile must be heard first. And ten thousand pings at once would stop the loop.
+    pacer.run(this.#judgeIfRunning);
+  };
+
+  readonly #judgeIfRunning = (): void => {
+    if (!this.#stopped) this.#judge(performance.now());
   };
 
   #judge(now: number): void {

@@ -19,6 +19,8 @@ const bucketsCount = 256;
  * lengths tell most of them apart, and no string is made.
  */
 export class MethodTable {
+  /** Whether any of the services is essential. */
+  hasEssential = false;
   readonly #services = new Map<string, ServiceDescriptor>();
   readonly #buckets: OfferedMethod[][] = Array.from({ length: bucketsCount }, () => []);
 
@@ -27,6 +29,7 @@ export class MethodTable {
     const { name, methods } = service.descriptor;
     if (this.#services.has(name)) throw new Error(`a service ${name} was notified before`);
     this.#services.set(name, service.descriptor);
+    if (service.essential === true) this.hasEssential = true;
     for (const method of methods) {
       const serviceName = Buffer.from(name);
       const methodName = Buffer.from(method.name);

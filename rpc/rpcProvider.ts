@@ -36,6 +36,8 @@ export class RpcProvider {
   readonly #interceptors: readonly Interceptor[];
   readonly #methods = new MethodTable();
   readonly #connections = new Set<ServerConnection>();
+  /** Those beyond the limit that have not called an essential service yet, the oldest first. */
+  readonly #surplus = new Set<ServerConnection>();
   readonly #load: CallLoad;
   readonly #tls: TlsAcceptor | null;
   #server: Server | null = null;
@@ -146,19 +148,39 @@ export class RpcProvider {
 
   #accept(socket: Socket): void {
     const connections = this.#connections.size + (this.#tls?.handshakes ?? 0);
-    if (this.#closing !== null || connections >= this.#options.connectionsMax) {
+    const full = connections >= this.#options.connectionsMax;
+    if (this.#closing !== null || (full && !this.#hasRoomForSurplus(connections))) {
       // Without a listener an error of the dying socket would end the process.
       socket.on("error", () => {});
       socket.resetAndDestroy();
     } else if (this.#tls === null) {
-      this.#serve(socket);
+      this.#serve(socket, full);
     } else {
       this.#tls.accept(socket);
     }
   }
 
-  #serve(socket: Socket): void {
-    this.#connections.add(new ServerConnection(socket, this.#connectionOwner));
+  /** If need be, the one makes way that has had the longest time to show what it wants. */
+  #hasRoomForSurplus(connections: number): boolean {
+    if (!this.#methods.hasEssential || this.#tls !== null) return false;
+    const { connectionsMax } = this.#options;
+    if (connections < connectionsMax + rpcLimits.essentialConnectionsMax) return true;
+    const [oldest] = this.#surplus;
+    if (oldest === undefined) return false;
+    oldest.reset();
+    this.#forget(oldest);
+    return true;
+  }
+
+  #serve(socket: Socket, surplus = false): void {
+    const connection = new ServerConnection(socket, this.#connectionOwner, surplus);
+    this.#connections.add(connection);
+    if (surplus) this.#surplus.add(connection);
+  }
+
+  #forget(connection: ServerConnection): void {
+    this.#surplus.delete(connection);
+    if (this.#connections.delete(connection) && this.#connections.size === 0) this.#onEmpty();
   }
 
   #tlsAcceptor(tls: ServerTlsOptions): TlsAcceptor {
@@ -177,10 +199,8 @@ export class RpcProvider {
       methods: this.#methods,
       load: this.#load,
       onError: this.#onError,
-      onConnectionClosed: (connection) => {
-        this.#connections.delete(connection);
-        if (this.#connections.size === 0) this.#onEmpty();
-      },
+      onEssential: (connection) => void this.#surplus.delete(connection),
+      onConnectionClosed: (connection) => this.#forget(connection),
     };
   }
 }
@@ -188,7 +208,7 @@ export class RpcProvider {
 function listening(server: Server, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: rpcLimits.backlogConnectionsMax }, () => {
       server.off("error", reject);
       resolve();
     });

@@ -28,6 +28,8 @@ import { turn } from "./turn.js";
 
 /** What a connection needs of its provider. */
 export interface ServerConnectionOwner extends ProviderContext {
+  /** It was one too many, and called an essential service. */
+  onEssential(connection: ServerConnection): void;
   onConnectionClosed(connection: ServerConnection): void;
 }
 
@@ -65,9 +67,12 @@ export class ServerConnection
   /** A caller of revision 1 closed it when nothing that it had asked was unanswered. */
   #finished = false;
   #lingerTimer: NodeJS.Timeout | null = null;
+  /** One too many: it may stay only if what it calls first is essential. */
+  #surplus: boolean;
 
-  constructor(socket: Socket, owner: ServerConnectionOwner) {
+  constructor(socket: Socket, owner: ServerConnectionOwner, surplus = false) {
     this.#owner = owner;
+    this.#surplus = surplus;
     const { options } = owner;
     this.#peer = `${socket.remoteAddress ?? "?"}:${socket.remotePort ?? 0}`;
     const { headerBytesMax, requestBytesMax: bodyBytesMax } = options;
@@ -202,6 +207,7 @@ export class ServerConnection
   }
 
   onFrame(header: RequestHeader, body: Buffer): void {
+    if (this.#surplus && !this.#mayStay(header)) return;
     if (this.#revision !== 2) this.#learnRevision(header.callId);
     this.#countRequest();
     if (header.flags !== 0 && this.#onControl(header)) return;
@@ -223,6 +229,16 @@ export class ServerConnection
   #beginTurn(): void {
     this.#turn = turn.count;
     this.#requestsLeft = rpcLimits.requestsPerTurnMax;
+  }
+
+  #mayStay(header: RequestHeader): boolean {
+    this.#surplus = this.#owner.methods.find(header)?.service.essential !== true;
+    if (!this.#surplus) this.#owner.onEssential(this);
+    else {
+      this.#reader.stop();
+      this.#connection.reset();
+    }
+    return !this.#surplus;
   }
 
   /** A frame that is no request; false for one that is. */

@@ -66,6 +66,11 @@ export interface RpcService {
    */
   readonly lendsBytes?: boolean;
   /**
+   * True: its callers are let in beyond `connectionsMax`, for what they say must not be kept out by
+   * the number of others. Plain TCP only.
+   */
+  readonly essential?: boolean;
+  /**
    * Runs one call. `done` must be called exactly once, now or later; when
    * `controller.failed()` holds by then, the caller gets that status and `response` is ignored.
    * A thrown RpcError reaches the caller with its status and text, anything else as INTERNAL.

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { closedLoop, openLoop, type LoadResult, type Operation } from "./load.js";
+import { keyOf, strideOf } from "./keys.js";
 import type { Plan, Work } from "./plan.js";
 import { cpuSeconds } from "./processes.js";
 import type { Caller, Target } from "./target.js";
@@ -23,16 +24,6 @@ export interface Cell extends LoadResult {
 /** In flight while the keys are written. */
 const fillInFlight = 64;
 
-const keyOf = (n: number): string => `key-${String(n).padStart(9, "0")}`;
-
-/** A step that visits all keys in an order that has no locality. */
-function strideOf(keys: number): number {
-  const gcd = (a: number, b: number): number => (b === 0 ? a : gcd(b, a % b));
-  let stride = Math.max(1, Math.floor(keys * 0.618));
-  while (gcd(stride, keys) !== 1) stride++;
-  return stride;
-}
-
 /** Drives one running target. */
 export class Bench {
   private readonly target: Target;
@@ -47,10 +38,10 @@ export class Bench {
     this.stride = strideOf(plan.keys);
   }
 
-  /** Writes every key once. */
-  async fill(): Promise<void> {
+  /** Writes every key once, but for the first `written`. */
+  async fill(written = 0): Promise<void> {
     const [caller] = await this.target.connect(1);
-    let n = 0;
+    let n = written;
     const fillSome = async (): Promise<void> => {
       while (n < this.plan.keys) await caller!.put(keyOf(n++), this.value);
     };
@@ -61,6 +52,18 @@ export class Bench {
   async measure(work: Work, load: number, loop: "closed" | "open"): Promise<Cell> {
     const { ownConnections, connections } = this.plan;
     const callers = await this.target.connect(ownConnections ? load : Math.min(connections, load));
+    const cell = await this.drive(callers, work, load, loop);
+    await Promise.all(callers.map((caller) => caller.close()));
+    return cell;
+  }
+
+  /** Over `callers`, which take turns and stay open. */
+  async drive(
+    callers: readonly Caller[],
+    work: Work,
+    load: number,
+    loop: "closed" | "open" = "closed",
+  ): Promise<Cell> {
     const { leader, followers } = await this.target.processes();
     const pids = [process.pid, leader, ...followers];
     const cpuBefore = pids.map(cpuSeconds);
@@ -71,7 +74,6 @@ export class Bench {
     const seconds = (performance.now() - startedAt) / 1000;
     const cpu = pids.map((pid, i) => (cpuSeconds(pid) - cpuBefore[i]!) / seconds);
     const counters = await this.target.counters();
-    await Promise.all(callers.map((caller) => caller.close()));
     const ofFollowers = cpu.slice(2);
     return {
       target: this.target.name,

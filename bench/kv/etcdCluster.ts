@@ -56,7 +56,9 @@ export class EtcdCluster implements Target {
 
   async connect(connections: number): Promise<Caller[]> {
     const leader = await eventually(() => this.leader());
-    return Array.from({ length: connections }, () => new EtcdClient(leader.url));
+    const callers = Array.from({ length: connections }, () => new EtcdClient(leader.url));
+    await Promise.all(callers.map((caller) => caller.put("warm", Buffer.from("up"))));
+    return callers;
   }
 
   async processes(): Promise<Processes> {

@@ -1,49 +1,66 @@
-import { Clerk } from "mprpc-raft/clerk";
+import { Clerk, type ServerStatus } from "mprpc-raft/clerk";
 import { Cluster } from "../../test/process/cluster.js";
 import { eventually, revivalMsMax, revivalPollMs } from "./processes.js";
 import type { Caller, Counters, Processes, Target } from "./target.js";
+
+/** For a node that stands still; the others answer at once. */
+const statusTimeoutMs = 1_000;
 
 /** This project's nodes, one process each, and its Clerk. */
 export class MprpcCluster implements Target {
   readonly name = "mprpc-raft";
   private readonly size: number;
+  private readonly options: readonly string[];
   private cluster: Cluster | null = null;
   private clerk: Clerk | null = null;
   private killed: readonly number[] = [];
   /** When the nodes were killed. */
   private committed = 0;
 
-  constructor(size: number) {
+  /** @param options extra lines of the node list. */
+  constructor(size: number, options: readonly string[] = []) {
     this.size = size;
+    this.options = options;
   }
 
   async start(): Promise<void> {
-    this.cluster = await Cluster.create(this.size);
+    this.cluster = await Cluster.create(this.size, this.options);
     this.cluster.startAll();
     this.clerk = new Clerk(this.cluster.nodes);
     await this.clerk.put("warm", "up");
   }
 
   async connect(connections: number): Promise<Caller[]> {
-    const { nodes } = this.cluster!;
-    const callers = Array.from({ length: connections }, () => new Clerk(nodes));
+    const nodes = await this.clerk!.status();
+    const leader = nodes.findIndex(({ status }) => status?.Role === "leader");
+    const { [leader]: node } = this.cluster!.nodes;
+    if (node === undefined) throw new Error("no node leads");
+    const callers = Array.from({ length: connections }, () => new Clerk([node]));
     await Promise.all(callers.map((caller) => caller.put("warm", "up")));
     return callers;
   }
 
   async processes(): Promise<Processes> {
-    const nodes = await this.clerk!.status();
+    const nodes = await this.clerk!.status({ timeoutMs: statusTimeoutMs });
     const ids = nodes.map(({ id }) => id);
     const leader = nodes.findIndex(({ status }) => status?.Role === "leader");
-    const pid = (id: number): number => this.cluster!.processes.get(id)!.child.pid!;
+    const pid = (id: number): number => this.pidOf(id);
     return { leader: pid(leader), followers: ids.filter((id) => id !== leader).map(pid) };
   }
 
+  pidOf(id: number): number {
+    return this.cluster!.processes.get(id)!.child.pid!;
+  }
+
   async counters(): Promise<Counters | null> {
-    const nodes = await this.clerk!.status();
-    const leader = nodes.find(({ status }) => status?.Role === "leader")?.status;
-    if (leader === undefined || leader === null) return null;
-    return { entries: leader.LastLogIndex, syncs: leader.LogSyncs };
+    const leader = await this.leaderStatus();
+    return leader === null ? null : { entries: leader.LastLogIndex, syncs: leader.LogSyncs };
+  }
+
+  /** Null while none is known to lead. */
+  async leaderStatus(): Promise<ServerStatus | null> {
+    const nodes = await this.clerk!.status({ timeoutMs: statusTimeoutMs });
+    return nodes.find(({ status }) => status?.Role === "leader")?.status ?? null;
   }
 
   async kill(which: "one" | "all"): Promise<void> {

@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { accessSync, constants, readFileSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 
 /** Linux reports CPU time in these units, whatever the kernel's own tick is. */
@@ -21,6 +21,11 @@ export function cpuSeconds(pid: number): number {
 /** Resident memory of a process: proc(5), field 24. */
 export function residentBytes(pid: number): number {
   return Number(statFields(pid)[21]) * pageBytes;
+}
+
+/** Files and sockets that a process holds. */
+export function openFiles(pid: number): number {
+  return readdirSync(`/proc/${pid}/fd`).length;
 }
 
 /** Where `program` lies on PATH, or null. */

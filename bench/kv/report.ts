@@ -32,11 +32,20 @@ export function medians(cells: readonly Cell[]): Cell[] {
 const columns = ["work", "load", "target", "ops/s", "p50", "p90", "p99", "max ms"];
 const cpuColumns = ["client", "leader", "follower", "batch", "ratio"];
 
-function inMs(value: number): string {
+export function whole(value: number): string {
+  return Math.round(value).toLocaleString("en-US");
+}
+
+/** Microseconds of a process's CPU time for each of the cell's operations. */
+export function cpuMicros(cpu: number, { opsPerSecond }: Cell): string {
+  return ((cpu * 1e6) / opsPerSecond).toFixed(1);
+}
+
+export function inMs(value: number): string {
   return value.toFixed(2);
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${(share * 100).toFixed(0)} %`;
 }
 
@@ -48,7 +57,7 @@ function row(cell: Cell, base: Cell | undefined): string[] {
     cell.work,
     load,
     cell.target,
-    Math.round(cell.opsPerSecond).toLocaleString("en-US") + failures,
+    whole(cell.opsPerSecond) + failures,
     ...[cell.p50, cell.p90, cell.p99, cell.max].map(inMs),
     ...[cell.clientCpu, cell.leaderCpu, cell.followerCpu].map(percent),
     cell.batch === null ? "" : cell.batch.toFixed(1),

@@ -95,14 +95,17 @@ async function profilesOf(cluster: Cluster, folder: string, run: Run): Promise<L
   );
 }
 
-function table(run: Run, leader: LayerTimes, follower: LayerTimes): string {
-  const us = (times: LayerTimes, layer: (typeof layers)[number]): number =>
-    (times.busy.get(layer) ?? 0) / run.operations;
-  const row = (name: string, a: number, b: number): string[] => [name, a.toFixed(2), b.toFixed(2)];
-  const rows = layers.map((layer) => row(layer, us(leader, layer), us(follower, layer)));
-  const sum = (times: LayerTimes): number =>
-    [...times.busy.values()].reduce((a, b) => a + b, 0) / run.operations;
-  rows.push(row("all", sum(leader), sum(follower)));
+function sum(numbers: Iterable<number>): number {
+  let all = 0;
+  for (const number of numbers) all += number;
+  return all;
+}
+
+function table({ operations }: Run, nodes: readonly LayerTimes[]): string {
+  const each = (usOf: (times: LayerTimes) => number): string[] =>
+    nodes.map((times) => (usOf(times) / operations).toFixed(2));
+  const rows = layers.map((layer) => [layer, ...each(({ busy }) => busy.get(layer) ?? 0)]);
+  rows.push(["all", ...each(({ busy }) => sum(busy.values()))]);
   return markdownTable([["layer", "leader us", "follower us"], ...rows], 1);
 }
 
@@ -118,7 +121,7 @@ try {
     `${values.work}, ${inFlight} in flight, ${value.length} B values: ${perSecond}/s while profiled; ` +
       `Node ${process.versions.node}\n`,
   );
-  console.log(table(run, times.at(-1)!, times[0]!));
+  console.log(table(run, [times.at(-1)!, times[0]!]));
 } finally {
   await cluster.destroy();
   await rm(folder, { recursive: true, force: true });

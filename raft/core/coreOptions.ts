@@ -7,6 +7,8 @@ export interface CoreOptions {
   readonly electionTimeoutMsMax: number;
   readonly appendEntriesMax: number;
   readonly appendBytesMax: number;
+  /** Bytes of entries that certainly pass in one request; more is tried step by step. */
+  readonly appendBytesSafe: number;
   readonly inflightMax: number;
   readonly inflightBytesMax: number;
   readonly uncommittedBytesMax: number;

@@ -1,4 +1,5 @@
 export { InvariantError } from "./invariant.js";
+export { askForTerm } from "./joining.js";
 export type { LeaseRead } from "./lease.js";
 export type { FollowerStatus } from "./leader.js";
 export type { CoreOptions, CoreStart, ProposeResult } from "./coreOptions.js";

@@ -1,3 +1,4 @@
+import { BatchSize } from "./batchSize.js";
 import type { CoreOptions, ProposeRefusal } from "./coreOptions.js";
 import { leaseMs } from "./lease.js";
 import { Progress } from "./progress.js";
@@ -45,6 +46,8 @@ export class Leader {
   private uncommittedBytes = 0;
   private transferTo = -1;
   private transferUntil = 0;
+  /** It is handed over because this node had rather not lead, and to one that would. */
+  private seeksWilling = false;
   /** Another node was told to campaign, and may do so at any time in this term. */
   private leaseIsForfeit = false;
   /** When a reluctant leader may try next to hand over. */
@@ -62,7 +65,8 @@ export class Leader {
       if (peer === id) continue;
       const end = (): number => log.lastIndex + 1;
       // From its own end downward, a follower is never asked for what it no longer has.
-      const progress = new Progress(peer, end(), now, options.mixed ? end : undefined);
+      const batch = new BatchSize(options.appendBytesSafe, options.appendBytesMax);
+      const progress = new Progress(peer, end(), batch, now, options.mixed ? end : undefined);
       this.followers.push(progress);
       this.byId.set(peer, progress);
     }
@@ -152,6 +156,7 @@ export class Leader {
     if (follower === undefined || context.term !== this.term) return;
     if (!follower.judgeStanding(context, reply, this.log.lastIndex)) return;
     follower.answered(context, now);
+    if (follower.id === this.transferTo && !follower.willing) this.seekAnother();
     if (reply.success) follower.succeeded(context);
     else follower.refused(context, reply.updateNextIndex);
     // A snapshot under way that the follower no longer needs, for it has the log from elsewhere.
@@ -206,6 +211,7 @@ export class Leader {
     if (this.byId.get(target)?.joining !== 0) return false;
     this.transferTo = target;
     this.transferUntil = now + this.options.electionTimeoutMsMax;
+    this.seeksWilling = false;
     return true;
   }
 
@@ -230,6 +236,7 @@ export class Leader {
   /** See `RaftCore.setReluctant`. */
   setReluctant(reluctant: boolean): void {
     this.isReluctant = reluctant;
+    if (!reluctant) this.seekAnother();
   }
 
   /** Begins to hand over if this node had rather not lead and another is willing. */
@@ -238,7 +245,9 @@ export class Leader {
     const successor = this.willingSuccessor(now);
     if (successor === -1) return false;
     this.handOverAt = now + handOverPause * this.options.electionTimeoutMsMax;
-    return this.beginTransfer(successor, now);
+    this.beginTransfer(successor, now);
+    this.seeksWilling = true;
+    return true;
   }
 
   status(): FollowerStatus[] {
@@ -250,6 +259,13 @@ export class Leader {
       lastAckAt,
       joining: joining !== 0,
     }));
+  }
+
+  /** Nothing comes of a hand-over whose reason is gone; once the other was told, it is too late. */
+  private seekAnother(): void {
+    if (!this.seeksWilling || this.transferTo < 0) return;
+    this.transferTo = -1;
+    this.handOverAt = -Infinity;
   }
 
   private willingSuccessor(now: number): number {
@@ -322,8 +338,8 @@ export class Leader {
       follower.transferring = true;
       return false;
     }
-    const { appendEntriesMax, appendBytesMax } = this.options;
-    const entries = this.log.slice(follower.nextIndex, appendEntriesMax, appendBytesMax);
+    const { appendEntriesMax } = this.options;
+    const entries = this.log.slice(follower.nextIndex, appendEntriesMax, follower.batch.bytes);
     follower.sent(this.send(follower, prevLogIndex, prevLogTerm, entries, outbox, now));
     return true;
   }
@@ -350,6 +366,14 @@ export class Leader {
     }
   }
 
+  /**
+   * A follower that can't take these entries refuses what it has; one that gets a request at a time
+   * has no other reason than that it lost it. Nor does a node of the original tell that it began anew.
+   */
+  private isProof(entries: readonly Entry[]): boolean {
+    return entries.length === 0 || this.options.mixed;
+  }
+
   private send(
     follower: Progress,
     prevLogIndex: number,
@@ -367,7 +391,7 @@ export class Leader {
       prevLogIndex,
       lastIndex,
       bytes,
-      proven: entries.length === 0 && prevLogIndex > 0 && prevLogIndex <= follower.matchIndex,
+      proven: this.isProof(entries) && prevLogIndex > 0 && prevLogIndex <= follower.matchIndex,
       readRound: this.reads.stamp,
       sentAt: now,
       sequence: follower.sequence + 1,

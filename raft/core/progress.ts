@@ -1,3 +1,4 @@
+import type { BatchSize } from "./batchSize.js";
 import { lostEntries } from "./joining.js";
 import type { AppendContext, AppendEntriesReply, ProgressState } from "./types.js";
 
@@ -17,6 +18,7 @@ import type { AppendContext, AppendEntriesReply, ProgressState } from "./types.j
  */
 export class Progress {
   readonly id: number;
+  readonly batch: BatchSize;
   /** Entries up to here are durable at the follower. */
   matchIndex = 0;
   /** The next entry to send. */
@@ -57,8 +59,9 @@ export class Progress {
   private readonly end: (() => number) | undefined;
 
   /** @param end Without it a probe begins behind what the follower has acknowledged. */
-  constructor(id: number, nextIndex: number, now: number, end?: () => number) {
+  constructor(id: number, nextIndex: number, batch: BatchSize, now: number, end?: () => number) {
     this.id = id;
+    this.batch = batch;
     this.nextIndex = nextIndex;
     this.lastAckAt = now;
     this.end = end;
@@ -125,6 +128,7 @@ export class Progress {
   succeeded(context: AppendContext): boolean {
     const moved = context.lastIndex > this.matchIndex;
     if (moved) this.matchIndex = context.lastIndex;
+    this.batch.taken(context.bytes);
     if (this.nextIndex <= this.matchIndex) this.nextIndex = this.matchIndex + 1;
     if (this.state === "probe" && this.isProbe(context)) {
       this.state = "replicate";
@@ -151,6 +155,7 @@ export class Progress {
   failed(context: AppendContext): void {
     if (context.sequence <= this.sequenceFloor) return;
     this.paused = true;
+    this.batch.lost(context.bytes);
     if (this.state === "replicate") this.becomeProbe();
     else this.release(context);
     // The follower may have taken it, and more is committed there than this node knows.

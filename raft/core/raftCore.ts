@@ -47,6 +47,12 @@ export class RaftCore {
   private votedFor: number;
   private currentRole: Role = "follower";
   private leaderId = -1;
+  /**
+   * The leader of the current term, be it silent now, whom others may hear still. "unknown": this
+   * process began in a term of an earlier one. "none": nobody was heard to lead it, or its leader's
+   * process is gone.
+   */
+  private termLeader: number | "unknown" | "none" = "none";
   private leader: Leader | null = null;
   private campaign: Campaign | null = null;
   /** Not null: this node does not vote. */
@@ -81,6 +87,7 @@ export class RaftCore {
     this.diskMovedAt = now;
     this.reported = this.softState();
     this.reportedCommit = this.log.commitIndex;
+    if (this.currentTerm > 0) this.termLeader = "unknown";
     // What it answered before it was restarted may uphold a leader's lease.
     if (options.readMode === "lease" && this.currentTerm > 0) this.leaderHeardAt = now;
     this.resetElectionTimer();
@@ -276,7 +283,8 @@ export class RaftCore {
     const campaign = this.campaign;
     if (campaign === null || campaign.preVote !== request.preVote) return;
     if (campaign.term !== request.term) return;
-    campaign.record(from, reply.voteGranted);
+    const granted = reply.byOriginal === true ? this.isWilling(reply.term) : reply.voteGranted;
+    campaign.record(from, granted);
     this.decideCampaign(campaign);
   }
 
@@ -302,6 +310,7 @@ export class RaftCore {
    * With lease reads nothing happens: where no process listens any more, one may still be reading.
    */
   peerDown(peer: number): void {
+    if (peer === this.termLeader) this.termLeader = "none";
     if (this.leader !== null || peer !== this.leaderId || this.joining !== null) return;
     if (this.options.readMode === "lease") return;
     this.leaderHeardAt = -Infinity;
@@ -408,6 +417,7 @@ export class RaftCore {
     if (term > this.currentTerm) {
       this.currentTerm = term;
       this.votedFor = -1;
+      this.termLeader = "none";
       this.hardStateDirty = true;
     }
     if (this.leader !== null) this.outbox.readsLost = true;
@@ -435,6 +445,7 @@ export class RaftCore {
   private startElection(leadershipTransfer: boolean): void {
     this.currentRole = "candidate";
     this.leaderId = -1;
+    this.termLeader = "none";
     this.currentTerm++;
     this.votedFor = this.id;
     this.hardStateDirty = true;
@@ -550,6 +561,7 @@ export class RaftCore {
     // Two leaders in one term can only be two processes that run under one id.
     if (term === this.currentTerm && this.leader !== null) return false;
     this.becomeFollower(term, from);
+    this.termLeader = from;
     this.leaderHeardAt = this.now;
     this.hurriedPreVotes = 0;
     this.resetElectionTimer();
@@ -576,6 +588,15 @@ export class RaftCore {
     if (!this.log.isUpToDate(request.lastLogIndex, request.lastLogTerm)) return false;
     if (this.campaign?.preVote === true) this.giveWayTo(request);
     return true;
+  }
+
+  /**
+   * Whether a node of the original that is in `term` counts as willing in a pre-vote, which it does
+   * not know. Where it hears no leader it campaigns within the longest election timeout: so as long as
+   * it stays in the term of a leader that may be alive, it hears that leader, or leads itself.
+   */
+  private isWilling(term: number): boolean {
+    return term < this.currentTerm || this.termLeader === "none";
   }
 
   /**

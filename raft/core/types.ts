@@ -44,7 +44,7 @@ export interface AppendContext {
   readonly lastIndex: number;
   /** Bytes of the entries in the request. */
   readonly bytes: number;
-  /** A heartbeat at an entry that the follower had acknowledged when it was sent. */
+  /** At an entry that the follower had acknowledged when it was sent: it refuses this if it lost it. */
   readonly proven: boolean;
   /** The read round that was open when the request was sent (thesis §6.4). */
   readonly readRound: number;
@@ -100,6 +100,8 @@ export interface RequestVoteReply {
   readonly voteGranted: boolean;
   /** The original's `VoteState`: 1 refused by vote or log, 2 stale term, 3 granted. */
   readonly voteState: number;
+  /** To a pre-vote: from a node of the original, which was asked only for its term. */
+  readonly byOriginal?: boolean;
 }
 
 export interface TimeoutNow {

@@ -5,7 +5,7 @@ import type { LogPosition } from "./logEncoder.js";
 import { hasRecords, LogReader, type SegmentReading, tornSegment } from "./logReader.js";
 import type { LogEnd } from "./record.js";
 import { segmentHeaderBytes } from "./segment.js";
-import { type SegmentFiles, writeZeros } from "./segmentFiles.js";
+import { type SegmentFiles, temporarySuffix, writeZeros } from "./segmentFiles.js";
 import { dataSync, type StorageFs } from "./storageFs.js";
 
 const asideMax = 9;
@@ -86,7 +86,11 @@ export class LogRecovery {
     }
   }
 
-  /** Keeps a copy of what was torn, then leaves zeros as in a new segment. */
+  /**
+   * Keeps a copy of what was torn, then puts a segment in place of the torn one that ends before it.
+   * Not zeros in its place: if their sync failed, the next recovery would read them, take the end
+   * for a clean one, and leave behind it what the disk has there still.
+   */
   private async cut(tail: SegmentReading, names: readonly string[]): Promise<void> {
     const path = this.files.path(tail.sequence);
     const torn = tail.bytes.subarray(tail.end, tail.contentEnd);
@@ -98,14 +102,17 @@ export class LogRecovery {
       keptIn: aside,
     });
     await this.keepAside(aside, torn);
-    const file = await this.fs.open(path, "update");
+    const file = await this.fs.open(path + temporarySuffix, "create");
     try {
-      // Whole records in it would be taken for good once the log has grown up to them.
+      await file.write(tail.bytes.subarray(0, tail.end), 0);
+      // Whole records there would be taken for good once the log has grown up to them.
       await writeZeros(file, tail.end, Math.max(this.options.segmentBytes, tail.bytes.length));
       await dataSync(file);
     } finally {
       await file.close();
     }
+    await this.fs.rename(path + temporarySuffix, path);
+    await this.fs.syncDirectory(dirname(path));
   }
 
   private async keepAside(path: string, bytes: Uint8Array): Promise<void> {

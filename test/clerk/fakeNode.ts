@@ -81,6 +81,7 @@ export class FakeNode implements ServerNode {
   /** What it will turn out to speak with its first reply. */
   speaks: Revision = 2;
   revision: Revision = 0;
+  refusesSessions = false;
   closed = false;
   readonly requests: FakeRequest[] = [];
   /** Called a moment after each request arrived. */

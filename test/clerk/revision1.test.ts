@@ -134,3 +134,35 @@ describe("toward nodes of revision 1", () => {
     expect(nodes[0]!.only.method).toBe("OpenSession");
   });
 });
+
+describe("toward nodes that share their log with some of revision 1", () => {
+  it("writes without a session, one at a time, though they speak revision 2", async () => {
+    const { clerk, nodes } = harness(1);
+    const [node] = nodes;
+    const puts = ["a", "b"].map((key) => clerk.put(key, "1"));
+    node!.only.reply("ErrNoKey");
+    expect(node!.only.method).toBe("OpenSession");
+    node!.refusesSessions = true;
+    node!.only.fail(RpcStatus.UNIMPLEMENTED);
+    for (const [index, key] of ["a", "b"].entries()) {
+      expect(node!.only.key).toBe(key);
+      expect(node!.only.put).toMatchObject({ RequestId: index + 1, FirstUnfinished: 0 });
+      node!.only.reply("OK");
+    }
+    await Promise.all(puts);
+  });
+
+  it("opens a session once the node that answers takes one", async () => {
+    const { clerk, nodes, clock } = harness(1);
+    const [node] = nodes;
+    node!.onRequest = answerAsLeader;
+    for (const refuses of [true, false]) {
+      node!.refusesSessions = refuses;
+      const put = clerk.put("a", "1");
+      await clock.advance(10);
+      await put;
+    }
+    const methods = node!.requests.map(({ method }) => method);
+    expect(methods).toEqual(["Get", "PutAppend", "OpenSession", "PutAppend"]);
+  });
+});

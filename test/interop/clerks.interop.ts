@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Clerk } from "../../clerk/index.js";
 import { eventually } from "../eventually.js";
 import { Cluster } from "../process/cluster.js";
@@ -17,7 +17,16 @@ beforeEach(async () => {
   await leaderId();
 });
 
+const total = { operations: 0, restarts: 0, processes: 0 };
+
+afterAll(() => {
+  const { operations, restarts, processes } = total;
+  console.log(`L1: ${processes} clerk processes, ${operations} operations, ${restarts} restarts`);
+});
+
 afterEach(async () => {
+  total.processes += clerks.length;
+  for (const clerk of clerks) total.operations += clerk.operations;
   await Promise.all(clerks.splice(0).map((clerk) => clerk.kill()));
   await ours.close();
   await cluster.destroy();
@@ -65,6 +74,7 @@ describe("C++ clerk processes", () => {
       });
       const gone = await leaderId();
       // A killed process sends a FIN, which ends the original's clerk; one that is told to stop does not.
+      total.restarts++;
       await cluster.stop(gone, "SIGTERM");
       cluster.start(gone);
     }

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { Clerk } from "../../clerk/index.js";
 import { eventually } from "../eventually.js";
 import { Cluster } from "../process/cluster.js";
@@ -18,7 +18,15 @@ async function start(options: readonly string[] = []): Promise<void> {
   clerk = new PeerClerk(cluster.nodesFile);
 }
 
+const total = { operations: 0, restarts: 0, kills: 0 };
+
+afterAll(() => {
+  const { operations, restarts, kills } = total;
+  console.log(`L1: ${operations} operations, ${restarts} restarts, ${kills} leaders killed`);
+});
+
 afterEach(async () => {
+  total.operations += clerk.operations;
   await clerk.kill();
   await ours.close();
   await cluster.destroy();
@@ -34,6 +42,7 @@ async function leaderId(): Promise<number> {
 }
 
 async function restart(id: number): Promise<void> {
+  total.restarts++;
   await cluster.stop(id, "SIGTERM");
   cluster.start(id);
   await eventually(`node ${id} is back`, async () => {
@@ -102,6 +111,7 @@ describe("a C++ clerk on our cluster", () => {
     await start();
     await clerk.put("before", "1");
     await Promise.all([0, 1, 2].map((id) => cluster.stop(id, "SIGTERM")));
+    total.restarts += 3;
     const during = clerk.put("during", "2");
     cluster.startAll();
     await during;
@@ -148,6 +158,7 @@ describe("a C++ clerk on our cluster", () => {
     await start();
     const load = new Load();
     await load.more(50);
+    total.kills++;
     await cluster.stop(await leaderId(), "SIGKILL");
     await leaderId();
     await load.more(20);

@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
 import { Clerk } from "../../clerk/index.js";
 import { Cluster } from "../process/cluster.js";
 import { eventually } from "../eventually.js";
@@ -25,7 +25,14 @@ function newClerk(settings: ConstructorParameters<typeof Clerk>[1] = {}): Clerk 
   return clerk;
 }
 
+const total = { requests: 0, failovers: 0 };
+
+afterAll(() => {
+  console.log(`L2: ${total.requests} requests, ${total.failovers} failover`);
+});
+
 afterEach(async () => {
+  total.requests += tap.requests;
   await Promise.all(clerks.splice(0).map((clerk) => clerk.close()));
   await tap.close();
   await Promise.all(peers.map((peer) => peer.kill()));
@@ -89,6 +96,7 @@ describe("our Clerk on a C++ cluster", () => {
     await leader.kill();
     const before = written;
     await eventually("writes after the failover", async () => written >= before + 20);
+    total.failovers++;
     stopping.abort();
     await load;
     const keys = Array.from({ length: written }, (_, i) => `key ${i}`);

@@ -5,7 +5,7 @@ import { eventually } from "../eventually.js";
 
 /** The C++ peer of `cpp/`, as processes. */
 
-const binary = path.join(path.dirname(fileURLToPath(import.meta.url)), "build/peer");
+export const peerBinary = path.join(path.dirname(fileURLToPath(import.meta.url)), "build/peer");
 
 export interface PeerEnd {
   readonly code: number | null;
@@ -34,7 +34,7 @@ class PeerProcess {
   end: PeerEnd | null = null;
 
   constructor(args: readonly string[]) {
-    const child = spawn(binary, args, { stdio: ["pipe", "pipe", "pipe"] });
+    const child = spawn(peerBinary, args, { stdio: ["pipe", "pipe", "pipe"] });
     this.child = child;
     child.stdout.on("data", (chunk: Buffer) => this.heard(chunk.toString("latin1")));
     child.stderr.on("data", (chunk: Buffer) => (this.errors += chunk.toString()));
@@ -79,6 +79,32 @@ export class PeerNode extends PeerProcess {
     this.id = id;
   }
 
+  /** The newest term in which it has campaigned, led or followed by a change of its role. */
+  get term(): number {
+    return Number(this.output.match(/(?<=^(?:candidate|leader|follower) )\d+/gm)?.at(-1) ?? 0);
+  }
+
+  /** What it has counted as installed: index and node of each. */
+  get installations(): string[] {
+    return this.output.match(/(?<=^installed ).*/gm) ?? [];
+  }
+
+  /** Snapshots that it has sent. */
+  get snapshotsSent(): number {
+    return this.output.match(/^sends a snapshot/gm)?.length ?? 0;
+  }
+
+  /** All that its store holds. */
+  async pairs(): Promise<Map<string, string>> {
+    const from = this.output.length;
+    this.child.kill("SIGUSR1");
+    const told = await eventually(`what peer ${this.id} holds`, async () => {
+      const output = this.output.slice(from);
+      return /^pairs \d+$/m.test(output) && output;
+    });
+    return new Map(told.match(/^pair .*/gm)?.map((line) => pairOf(line)) ?? []);
+  }
+
   /** Its last role, and whether it is past its start. */
   get role(): "starting" | "follower" | "candidate" | "leader" {
     const last = this.output.match(/^(?:candidate|leader|follower|ready)\b/gm)?.at(-1);
@@ -94,6 +120,11 @@ export class PeerNode extends PeerProcess {
   async ready(): Promise<void> {
     await eventually(`peer ${this.id} is ready`, async () => this.role !== "starting");
   }
+}
+
+function pairOf(line: string): [string, string] {
+  const [, key = "", value = ""] = line.split(" ");
+  return [key, value];
 }
 
 /** The one of them that leads, as far as it knows. */
@@ -112,6 +143,8 @@ export interface PeerResult {
 
 /** A clerk of the original's kind: one call at a time, the client id that all of them share. */
 export class PeerClerk extends PeerProcess {
+  /** That were answered. */
+  operations = 0;
   private unread = "";
   private readonly waiting: ((result: PeerResult | null) => void)[] = [];
 
@@ -157,6 +190,7 @@ export class PeerClerk extends PeerProcess {
     for (let end = this.unread.indexOf("\n"); end >= 0; end = this.unread.indexOf("\n")) {
       const [requestId, ms, value = ""] = this.unread.slice(0, end).split(" ");
       this.unread = this.unread.slice(end + 1);
+      this.operations++;
       this.waiting.shift()?.({ requestId: Number(requestId), ms: Number(ms), value });
     }
   }

@@ -202,20 +202,21 @@ describe("KvServer", () => {
     await start({ snapshotLogBytes: 20_000, trailingEntries: 5 });
     await leads();
     const value = Buffer.alloc(500, "v");
-    for (let id = 1; id <= 100; id++)
-      await putAppend({
-        Key: Buffer.from(`k${id % 7}`),
-        Value: value,
-        ClientId: alice,
-        RequestId: id,
-      });
-    await eventually("a snapshot", async () => server.raft.status().snapshotIndex > 50);
+    let id = 0;
+    const put = (): Promise<unknown> =>
+      putAppend({ Key: Buffer.from(`k${++id % 7}`), Value: value, ClientId: alice, RequestId: id });
+    for (let entries = 0; entries < 100; entries++) await put();
+    // While one is being written none begins, so that more entries may be needed.
+    await eventually("a snapshot", async () => {
+      await put();
+      return server.raft.status().snapshotIndex > 50;
+    });
     const last = {
       Key: Buffer.from("z"),
       Value: value,
       Op: appendOp,
       ClientId: alice,
-      RequestId: 101,
+      RequestId: id + 1,
     };
     await putAppend(last);
     await stop();
@@ -256,6 +257,21 @@ describe("KvServer", () => {
     await leads();
     const { controller } = await putAppend({ ClientId: alice, RequestId: 2 ** 31 });
     expect(controller.error()).toMatchObject({ code: "INVALID_ARGUMENT" });
+  });
+
+  it("opens no session beside the original's nodes, which keep the last id of each client alone", async () => {
+    await start({ commandCodec: "boost" });
+    await leads();
+    const opened = await call(kvServerRpcMethods.OpenSession, { ClientId: alice });
+    expect(opened.controller.error()).toMatchObject({ code: "UNIMPLEMENTED" });
+    const marked = await putAppend({ ClientId: alice, RequestId: 1, FirstUnfinished: 1 });
+    expect(text(marked.response["Err"])).toBe("ErrSessionExpired");
+    // What their replicas would leave out is not taken by ours, either.
+    for (const args of [{ RequestId: 1 }, { ClientId: alice }])
+      expect((await putAppend(args)).controller.error()).toMatchObject({
+        code: "INVALID_ARGUMENT",
+      });
+    expect(server.raft.status().lastLogIndex).toBe(1);
   });
 
   it("shows its state", async () => {

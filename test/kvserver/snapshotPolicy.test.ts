@@ -12,13 +12,13 @@ function small(bytes: number): LogSince {
 test("a snapshot is due after so much log", () => {
   expect(snapshotIsDue(small(999), 0, options)).toBe(false);
   expect(snapshotIsDue(small(1_000), 0, options)).toBe(true);
-  expect(snapshotIsDue(small(1_000), 4_000, options)).toBe(true);
+  expect(snapshotIsDue(small(1_000), 2_000, options)).toBe(true);
 });
 
-test("and after a quarter of a large state", () => {
+test("and after half of a large state", () => {
   expect(snapshotIsDue(small(1_000), 1_000_000, options)).toBe(false);
-  expect(snapshotIsDue(small(249_999), 1_000_000, options)).toBe(false);
-  expect(snapshotIsDue(small(250_000), 1_000_000, options)).toBe(true);
+  expect(snapshotIsDue(small(499_999), 1_000_000, options)).toBe(false);
+  expect(snapshotIsDue(small(500_000), 1_000_000, options)).toBe(true);
 });
 
 test("never when that was asked for", () => {
@@ -36,16 +36,16 @@ test("with large values after twice the state, within bounds", () => {
   expect(due(127, 64)).toBe(false);
   expect(due(128, 64)).toBe(true);
   // What the log may hold in memory.
-  expect(due(255, 1_000)).toBe(false);
-  expect(due(256, 1_000)).toBe(true);
-  // A quarter of the state.
-  expect(due(499, 2_000)).toBe(false);
-  expect(due(500, 2_000)).toBe(true);
+  expect(due(255, 500)).toBe(false);
+  expect(due(256, 500)).toBe(true);
+  // Half of the state.
+  expect(due(999, 2_000)).toBe(false);
+  expect(due(1_000, 2_000)).toBe(true);
 });
 
 test("what makes values large is their replay's time", () => {
   const state = 100_000_000;
-  const log = 30_000_000;
+  const log = 60_000_000;
   expect(snapshotIsDue({ bytes: log, entries: log / 4_000 }, state, options)).toBe(true);
   expect(snapshotIsDue({ bytes: log, entries: log / 5_000 }, state, options)).toBe(false);
 });

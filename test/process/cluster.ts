@@ -1,7 +1,8 @@
 import { spawn, type ChildProcess } from "node:child_process";
+import { randomInt } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
+import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,15 +18,29 @@ const root = packageRoot(path.dirname(fileURLToPath(import.meta.url)));
 export const mainScript = path.join(root, "dist/kvserver/main.js");
 export const cliScript = path.join(root, "dist/clerk/cli.js");
 
-/** Ports that were free a moment ago; held all at once, so that they differ. */
+/** Above those of well-known services; those above 32,767 the original can't use. */
+const portMin = 10_000;
+const portMax = 32_767;
+
+/** Null: somebody has it. */
+function listenOn(port: number): Promise<Server | null> {
+  const server = createServer();
+  return new Promise((resolve) => {
+    server.once("error", () => resolve(null));
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
+}
+
+/**
+ * Ports that were free a moment ago; held all at once, so that they differ. None is of the range
+ * from which the kernel takes ports for outgoing connections.
+ */
 export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-      return server;
-    }),
-  );
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const server = await listenOn(randomInt(portMin, portMax + 1));
+    if (server !== null) servers.push(server);
+  }
   const ports = servers.map((server) => (server.address() as { port: number }).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
@@ -45,7 +60,12 @@ export interface NodeProcess {
   readonly child: ChildProcess;
   readonly exited: Promise<{ code: number | null; signal: NodeJS.Signals | null }>;
   output: string;
+  /** Of that, what went to stderr. */
+  errors: string;
 }
+
+/** Of what a node prints, so many characters. */
+const outputKept = 20_000;
 
 export class Cluster {
   readonly dir: string;
@@ -73,6 +93,11 @@ export class Cluster {
     return cluster;
   }
 
+  /** The list that node `id` is started with. */
+  nodesFileOf(_id: number): string {
+    return this.nodesFile;
+  }
+
   get dataDir(): string {
     return path.join(this.dir, "data");
   }
@@ -91,21 +116,24 @@ export class Cluster {
     shell = "",
     wrapper: readonly string[] = [],
   ): NodeProcess {
-    const args = [mainScript, "-f", this.nodesFile, "-i", `${id}`];
+    const args = [mainScript, "-f", this.nodesFileOf(id), "-i", `${id}`];
     args.push("--data-dir", this.dataDir, "--log-level", "info", ...extra);
     const node = [process.execPath, ...this.nodeFlags, ...args];
     const shelled = shell === "" ? node : ["bash", "-c", `${shell}; exec "$@"`, "bash", ...node];
     const [command, ...rest] = [...wrapper, ...shelled];
     const child = spawn(command!, rest, { stdio: ["ignore", "pipe", "pipe"] });
     const exited = new Promise<{ code: number | null; signal: NodeJS.Signals | null }>((resolve) =>
-      child.once("exit", (code, signal) => resolve({ code, signal })),
+      child.once("close", (code, signal) => resolve({ code, signal })),
     );
-    const started: NodeProcess = { id, child, exited, output: "" };
+    const started: NodeProcess = { id, child, exited, output: "", errors: "" };
     const keep = (chunk: Buffer): void => {
-      started.output = (started.output + chunk.toString()).slice(-20_000);
+      started.output = (started.output + chunk.toString()).slice(-outputKept);
     };
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
+    child.stderr.on("data", (chunk: Buffer) => {
+      started.errors = (started.errors + chunk.toString()).slice(-outputKept);
+    });
     this.processes.set(id, started);
     return started;
   }

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { StorageError } from "../../raft/persister/storageError.js";
 import { eventually } from "../eventually.js";
+import { Prng } from "../sim/prng.js";
 import { LocalCluster, takeSnapshot, type LocalNode } from "./localCluster.js";
 import { TestDisk } from "./testDisk.js";
 
@@ -118,4 +119,46 @@ it("a follower without room for the leader's snapshot lives on, and takes it lat
   expect(back.applied).not.toContain("c");
   cluster.disks[id]!.has(1 << 30);
   await allHave("c");
+});
+
+/** Whether a leader confirms a read: without room, too. */
+async function readsGoOn(): Promise<void> {
+  await eventually("a read", async () => {
+    const leader = cluster.leader();
+    if (leader === undefined) return false;
+    return await new Promise<boolean>((done) => leader.raft.readIndex((index) => done(index >= 0)));
+  });
+}
+
+const much = 1 << 30;
+
+it("the disk of whoever takes over becomes low meanwhile: the next one leads, or nobody writes", async () => {
+  const prng = new Prng(1);
+  await commit("a");
+  const nodes = cluster.running();
+  for (let round = 0; round < 6; round++) {
+    // One after the other, at any moment of the hand-over that the one before set off.
+    const from = prng.int(0, 2);
+    const inTurn = nodes.map((_, i) => nodes[(from + i) % 3]!);
+    for (const node of [await leaderOf(), ...inTurn]) {
+      diskOf(node).has(0);
+      await new Promise((resolve) => setTimeout(resolve, prng.int(0, 30)));
+    }
+    await eventually("a refusal for want of room", async () => {
+      const started = cluster.leader()?.raft.start(Buffer.from("perhaps"));
+      return started?.refusal === "diskIsLow";
+    });
+    for (const { raft } of nodes) raft.start(Buffer.from("refused"));
+    await readsGoOn();
+    const roomy = prng.pick(nodes);
+    diskOf(roomy).has(much);
+    await eventually("it to lead", async () => cluster.leader() === roomy);
+    await commit(`b${round}`);
+    for (const node of nodes) diskOf(node).has(much);
+  }
+  await allHave("b5");
+  for (const { applied, failure } of nodes) {
+    expect(failure).toBeNull();
+    expect(applied).not.toContain("refused");
+  }
 });

@@ -6,7 +6,7 @@ import type { ApplyMsg } from "../../raft/applyMsg.js";
 import { WalPersister } from "../../raft/persister/walPersister.js";
 import type { TestDisk } from "./testDisk.js";
 import { Raft } from "../../raft/raft.js";
-import type { RaftPeer } from "../../raft/raftPeer.js";
+import type { InstallSnapshot, InstallSnapshotReply, RaftPeer } from "../../raft/raftPeer.js";
 import { silentLogger } from "../../config/logger.js";
 import type { RaftOptions } from "../../config/options.js";
 
@@ -22,7 +22,15 @@ export interface LocalNode {
   /** Commands in the order in which they came, no-ops left out. */
   readonly applied: string[];
   lastApplied: number;
+  /** Snapshots that its state was set to. */
+  installed: number;
   failure: Error | null;
+}
+
+/** A chunk of a snapshot on its way. */
+export interface Chunk {
+  readonly to: number;
+  readonly request: InstallSnapshot;
 }
 
 const timing: Partial<RaftOptions> = {
@@ -36,9 +44,13 @@ export class LocalCluster {
   readonly cut = new Set<number>();
   /** Where a node is to have one that the test can stop, fill or break; set before its start. */
   readonly disks: TestDisk[] = [];
+  /** Whether the answer to a chunk is lost; its sender learns at once that none will come. */
+  losesAnswer: (chunk: Chunk) => boolean = () => false;
+  /** All chunks that were sent. */
+  readonly chunks: Chunk[] = [];
   /** What the nodes' logs warn of. */
   readonly warnings: string[] = [];
-  private readonly dir: string;
+  readonly dir: string;
   private readonly options: Partial<RaftOptions>;
 
   private constructor(size: number, dir: string, options: Partial<RaftOptions>) {
@@ -71,6 +83,7 @@ export class LocalCluster {
       persister,
       applied: [],
       lastApplied: 0,
+      installed: 0,
       failure: null,
     };
     node.raft.onFailure = (error) => {
@@ -111,7 +124,7 @@ export class LocalCluster {
 
   private link(from: number, to: number): RaftPeer {
     const deliver = <Reply>(
-      run: (raft: Raft, done: (reply: Reply) => void) => void,
+      run: (raft: Raft, done: (reply: Reply | null) => void) => void,
       done: (reply: Reply | null) => void,
     ): void => {
       setImmediate(() => {
@@ -128,11 +141,16 @@ export class LocalCluster {
       RequestVote: (request, done) =>
         deliver((raft, back) => raft.requestVote(request, back), done),
       TimeoutNow: (request, done) => deliver((raft, back) => raft.timeoutNow(request, back), done),
-      InstallSnapshot: (request, done) =>
-        deliver(
-          (raft, back) => void raft.installSnapshot(request).then(back, () => done(null)),
-          done,
-        ),
+      InstallSnapshot: (request, done) => {
+        const chunk = { to, request };
+        this.chunks.push(chunk);
+        const isLost = this.losesAnswer(chunk);
+        deliver<InstallSnapshotReply>(
+          (raft, back) => void raft.installSnapshot(request).then(back, () => back(null)),
+          isLost ? () => {} : done,
+        );
+        if (isLost) setImmediate(done, null);
+      },
       close: () => {},
     };
   }
@@ -159,6 +177,7 @@ async function applyMessage(node: LocalNode, message: ApplyMsg): Promise<void> {
   const state = JSON.parse(Buffer.from(bytes).toString()) as string[];
   node.applied.splice(0, node.applied.length, ...state);
   node.lastApplied = reader.meta.index;
+  node.installed++;
 }
 
 /** Takes a snapshot of what the node has applied. */

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { AppendEntries, RequestVote } from "../../raft/core/types.js";
+import type { AppendEntries, RequestVote, RequestVoteReply } from "../../raft/core/types.js";
 import { MixedPeer } from "../../raft/mixedPeer.js";
 import type { GreetingAnswer, RevisionPeer } from "../../raft/peerKind.js";
 
@@ -17,6 +17,8 @@ class SilentPeer implements RevisionPeer {
   onLost = (): void => {};
   revision: 1 | 2 | undefined;
   readonly sent: string[] = [];
+  readonly votes: RequestVote[] = [];
+  answerVote: ((reply: RequestVoteReply | null) => void) | null = null;
   greeted: ((answer: GreetingAnswer) => void) | null = null;
   greetings = 0;
   greetMs = 0;
@@ -35,8 +37,11 @@ class SilentPeer implements RevisionPeer {
   AppendEntries(): void {
     this.sent.push("AppendEntries");
   }
-  RequestVote(request: RequestVote): void {
-    this.sent.push(request.preVote ? "PreVote" : "RequestVote");
+  RequestVote(request: RequestVote, done: (reply: RequestVoteReply | null) => void): void {
+    this.votes.push(request);
+    this.answerVote = done;
+    const asksForTerm = request.preVote && request.term === 0;
+    this.sent.push(asksForTerm ? "Term" : request.preVote ? "PreVote" : "RequestVote");
   }
   InstallSnapshot(): void {
     this.sent.push("InstallSnapshot");
@@ -146,7 +151,7 @@ describe("a node that may be the original's, and not be ready", () => {
   });
 
   test.each([
-    [1, ["AppendEntries", "RequestVote"]],
+    [1, ["AppendEntries", "Term", "RequestVote"]],
     [2, [...everything, "InstallSnapshot", "TimeoutNow"]],
   ] as const)("is ready when it sends a request of revision %s itself", (revision, sent) => {
     const { inner, peer } = mix(undefined);
@@ -170,14 +175,14 @@ describe("a node that may be the original's, and not be ready", () => {
     expect(inner.greetings).toBe(3);
     inner.greeted?.("silent");
     sendAll(peer, []);
-    expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
+    expect(inner.sent).toEqual(["AppendEntries", "Term", "RequestVote"]);
   });
 
   test("is the same one on a connection that this side has made anew", () => {
     const { inner, peer } = original();
     inner.onConnected();
     sendAll(peer, []);
-    expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
+    expect(inner.sent).toEqual(["AppendEntries", "Term", "RequestVote"]);
   });
 });
 
@@ -185,7 +190,7 @@ describe("a node of the original", () => {
   test("gets nothing that ends its process", () => {
     const { inner, peer } = original();
     sendAll(peer, []);
-    expect(inner.sent).toEqual(["AppendEntries", "RequestVote"]);
+    expect(inner.sent).toEqual(["AppendEntries", "Term", "RequestVote"]);
   });
 
   test("gets no entries at all in a cluster that is not made for it", () => {
@@ -193,28 +198,30 @@ describe("a node of the original", () => {
     peer.AppendEntries(append(archive), () => {});
     peer.AppendEntries(append(), () => {});
     sendAll(peer, []);
-    expect(inner.sent).toEqual(["RequestVote"]);
+    expect(inner.sent).toEqual(["Term", "RequestVote"]);
     expect(lines[0]).toContain("can't apply entries without commandCodec=boost");
   });
 
-  test("counts as willing in a pre-vote, in a term that is not newer; the rest fails, later", () => {
+  test("is asked for its term instead of a pre-vote, which a vote in term 0 tells and nothing else", () => {
+    const { inner, peer } = original();
+    const replies: unknown[] = [];
+    peer.RequestVote(vote(true), (reply) => void replies.push(reply));
+    expect(inner.votes).toMatchObject([{ term: 0, from: 0, lastLogIndex: 0, lastLogTerm: 0 }]);
+    const reply = { type: "RequestVoteReply", term: 4, voteState: 2 } as const;
+    // One that has never voted takes term 0 for any other.
+    inner.answerVote?.({ ...reply, voteGranted: true });
+    expect(replies).toEqual([{ ...reply, voteGranted: false, byOriginal: true }]);
+    inner.answerVote?.(null);
+    expect(replies[1]).toBeNull();
+  });
+
+  test("has all else that it does not know fail, later", () => {
     const { peer } = original();
     const replies: unknown[] = [];
     sendAll(peer, replies);
     expect(replies).toEqual([]);
-    vi.advanceTimersByTime(0);
-    expect(replies).toEqual([
-      { type: "RequestVoteReply", term: 4, voteGranted: true, voteState: 3 },
-      null,
-    ]);
     vi.advanceTimersByTime(60_000);
-    expect(replies.slice(2)).toEqual([null, null]);
-  });
-
-  test("is asked for its term, which a vote in term 0 tells and nothing else", () => {
-    const { inner, peer } = original();
-    peer.RequestVote({ ...vote(true), term: 0 }, () => {});
-    expect(inner.sent).toEqual(["PreVote"]);
+    expect(replies).toEqual([null, null, null]);
   });
 
   test("says what can't be done, and not for every attempt", () => {

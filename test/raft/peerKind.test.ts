@@ -128,6 +128,16 @@ test("what waited behind a request that the old process never answered is droppe
   expect(original.requests.at(-1)).toBe("TimeoutNow");
 });
 
+test("one that drops a request is given up long before it would campaign", async () => {
+  const original = new Original();
+  const peer = peerAt(await original.listen(), 60_000);
+  peer.heard(1);
+  await eventually("a heartbeat is answered", () => beat(peer));
+  original.isMute = true;
+  // Its calls may take 60 s here.
+  expect(await beat(peer)).toBe(false);
+});
+
 test("one of ours shows at once that it is, though it refuses the greeting", async () => {
   const provider = new RpcProvider({});
   const { port } = await provider.run("127.0.0.1", 0);

@@ -21,7 +21,7 @@ const peer = `
 
 const ending: (() => unknown)[] = [];
 afterEach(async () => {
-  for (const end of ending.splice(0).reverse()) await end();
+  for (const end of ending.splice(0).toReversed()) await end();
 });
 
 async function connected(received: Int32Array): Promise<Connection> {

@@ -219,6 +219,20 @@ describe("MprpcChannel", () => {
     await Promise.all(calls);
   });
 
+  test("an attempt that succeeded while this process stood still has succeeded", async () => {
+    const { port } = await startProvider();
+    const connectTimeoutMs = 20;
+    const stub = new kvServerRpc_Stub(openChannel(port, { connectTimeoutMs }));
+    const reply = stub.Get({ Key: bytes("k") });
+    const standStill = (): void => {
+      const end = performance.now() + 3 * connectTimeoutMs;
+      while (performance.now() < end);
+    };
+    // The socket connects in the first of these.
+    process.nextTick(() => process.nextTick(standStill));
+    expect(text((await reply).Value)).toBe("k");
+  });
+
   test("it finds the server again after it was restarted on the same port", async () => {
     const first = await startProvider();
     const channel = openChannel(first.port);

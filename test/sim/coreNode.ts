@@ -97,6 +97,7 @@ export class CoreNode implements NodeView {
         ...tuning.node,
         clusterSize: tuning.clusterSize,
         mixed: false,
+        appendBytesSafe: Infinity,
         noop: new Uint8Array(0),
         random: this.prng.float,
       },

@@ -18,7 +18,7 @@ const char* const wrongLeader = "ErrWrongLeader";
 void KvService::putAppend(const raftKVRpcProctoc::PutAppendArgs& args,
                           raftKVRpcProctoc::PutAppendReply* reply) {
   const Op op{args.op(), args.key(), args.value(), args.clientid(),
-              static_cast<int>(args.requestid())};
+              args.requestid()};
   reply->set_err(wrongLeader);
   int index = 0;
   if (!raft_.start(writeOp(op), &index)) return;
@@ -28,7 +28,7 @@ void KvService::putAppend(const raftKVRpcProctoc::PutAppendArgs& args,
 }
 
 void KvService::get(const raftKVRpcProctoc::GetArgs& args, raftKVRpcProctoc::GetReply* reply) {
-  const Op op{"Get", args.key(), "", args.clientid(), static_cast<int>(args.requestid())};
+  const Op op{"Get", args.key(), "", args.clientid(), args.requestid()};
   reply->set_err(wrongLeader);
   int index = 0;
   if (!raft_.start(writeOp(op), &index) || await(index, op) != Outcome::own) return;
@@ -68,6 +68,16 @@ void KvService::apply(const Applied& applied) {
   }
   applied_.notify_all();
   if (!state.empty()) raft_.snapshot(applied.index, state);
+}
+
+void KvService::tell() {
+  std::map<std::string, std::string> data;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    data = store_.data;
+  }
+  for (const auto& [key, value] : data) announce("pair " + key + " " + value);
+  announce("pairs " + std::to_string(data.size()));
 }
 
 void KvService::run(const Op& op) {

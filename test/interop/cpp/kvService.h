@@ -19,6 +19,8 @@ class KvService {
                  raftKVRpcProctoc::PutAppendReply* reply);
   void get(const raftKVRpcProctoc::GetArgs& args, raftKVRpcProctoc::GetReply* reply);
   void apply(const Applied& applied);
+  /** Prints all that the store holds, for tests: a line a pair, and then how many. */
+  void tell();
 
  private:
   enum class Outcome { own, other, late };

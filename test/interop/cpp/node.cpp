@@ -57,6 +57,11 @@ std::vector<std::unique_ptr<Channel>> connectPeers(const std::vector<NodeAddress
 }  // namespace
 
 void runNode(const NodeOptions& options) {
+  // Of all threads, this one alone is to hear that a test asks what the store holds.
+  sigset_t asked;
+  sigemptyset(&asked);
+  sigaddset(&asked, SIGUSR1);
+  pthread_sigmask(SIG_BLOCK, &asked, nullptr);
   // A dead peer's socket does not end a node; that it ends a clerk is the clerk's own fault.
   std::signal(SIGPIPE, SIG_IGN);
   const auto own = readNodeList(options.listPath);
@@ -75,5 +80,5 @@ void runNode(const NodeOptions& options) {
   std::this_thread::sleep_for(options.peerDelay * (nodes.size() - options.id));
   raft.init(connectPeers(nodes, options.id), [&](const Applied& applied) { kv.apply(applied); });
   announce("ready");
-  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+  for (int signal = 0; sigwait(&asked, &signal) == 0;) kv.tell();
 }

@@ -37,7 +37,10 @@ std::vector<NodeAddress> readNodeList(const std::string& path) {
     const auto ip = keys.find(node + "ip");
     const auto port = keys.find(node + "port");
     if (ip == keys.end() || port == keys.end()) break;
-    nodes.push_back({ip->second, static_cast<uint16_t>(std::stoi(port->second))});
+    const int number = std::stoi(port->second);
+    // The original's ports are signed: with a larger one it does not find the node.
+    if (number > INT16_MAX) endByRule("port " + port->second + " has more than 15 bits");
+    nodes.push_back({ip->second, static_cast<uint16_t>(number)});
   }
   if (nodes.empty()) endByRule("there is no node in " + path);
   return nodes;

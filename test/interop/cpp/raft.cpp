@@ -34,11 +34,6 @@ bool Raft::start(const std::string& command, int* index) {
   return true;
 }
 
-bool Raft::leads() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  return role_ == Role::leader;
-}
-
 bool Raft::wantsSnapshot() {
   const std::lock_guard<std::mutex> lock(mutex_);
   // A tenth of what was asked for.

@@ -44,7 +44,6 @@ class Raft {
 
   /** Appends as the leader; false when this node does not lead. */
   bool start(const std::string& command, int* index);
-  bool leads();
 
   bool wantsSnapshot();
   /** The state machine's whole state as of `index`. */

@@ -22,8 +22,8 @@ void Raft::appendEntries(const raftRpcProctoc::AppendEntriesArgs& args,
                          raftRpcProctoc::AppendEntriesReply* reply) {
   const std::lock_guard<std::mutex> lock(mutex_);
   needInit("AppendEntries");
-  const int term = static_cast<int>(args.term());
-  const int prevIndex = static_cast<int>(args.prevlogindex());
+  const int term = args.term();
+  const int prevIndex = args.prevlogindex();
   reply->set_appstate(appNormal);
   reply->set_success(false);
   if (term < term_) {
@@ -39,13 +39,13 @@ void Raft::appendEntries(const raftRpcProctoc::AppendEntriesArgs& args,
     return;
   }
   // Ends the process when the snapshot covers it.
-  if (log_.termAt(prevIndex) != static_cast<int>(args.prevlogterm())) {
+  if (log_.termAt(prevIndex) != args.prevlogterm()) {
     reply->set_updatenextindex(firstOfConflict(prevIndex));
     return;
   }
   for (const auto& entry : args.entries()) take(entry);
   persist();
-  const int leaderCommit = static_cast<int>(args.leadercommit());
+  const int leaderCommit = args.leadercommit();
   if (leaderCommit > commitIndex_) commitIndex_ = std::min(leaderCommit, log_.lastIndex());
   reply->set_success(true);
 }
@@ -58,8 +58,8 @@ int Raft::firstOfConflict(int prevIndex) const {
 }
 
 void Raft::take(const raftRpcProctoc::LogEntry& entry) {
-  const int index = static_cast<int>(entry.logindex());
-  const int term = static_cast<int>(entry.logterm());
+  const int index = entry.logindex();
+  const int term = entry.logterm();
   if (index > log_.lastIndex() + 1)
     endByRule("entry " + std::to_string(index) + " leaves a gap in the log");
   if (index == log_.lastIndex() + 1) {
@@ -78,7 +78,7 @@ void Raft::requestVote(const raftRpcProctoc::RequestVoteArgs& args,
                        raftRpcProctoc::RequestVoteReply* reply) {
   const std::lock_guard<std::mutex> lock(mutex_);
   needInit("RequestVote");
-  const int term = static_cast<int>(args.term());
+  const int term = args.term();
   reply->set_votegranted(false);
   if (term < term_) {
     reply->set_term(term_);
@@ -87,7 +87,7 @@ void Raft::requestVote(const raftRpcProctoc::RequestVoteArgs& args,
   }
   if (term > term_) becomeFollower(term);
   reply->set_term(term_);
-  const int lastTerm = static_cast<int>(args.lastlogterm());
+  const int lastTerm = args.lastlogterm();
   const bool upToDate =
       lastTerm > log_.lastTerm() ||
       (lastTerm == log_.lastTerm() && args.lastlogindex() >= log_.lastIndex());
@@ -106,13 +106,13 @@ void Raft::installSnapshot(const raftRpcProctoc::InstallSnapshotRequest& args,
                            raftRpcProctoc::InstallSnapshotResponse* reply) {
   const std::lock_guard<std::mutex> lock(mutex_);
   needInit("InstallSnapshot");
-  const int term = static_cast<int>(args.term());
-  const int index = static_cast<int>(args.lastsnapshotincludeindex());
+  const int term = args.term();
+  const int index = args.lastsnapshotincludeindex();
   if (term >= term_) {
     if (term > term_ || role_ != Role::follower) becomeFollower(term);
     resetElectionTimer();
     if (index <= log_.snapshotIndex()) return;
-    log_.cut(index, static_cast<int>(args.lastsnapshotincludeterm()));
+    log_.cut(index, args.lastsnapshotincludeterm());
     commitIndex_ = std::max(commitIndex_, index);
     lastApplied_ = std::max(lastApplied_, index);
     if (!args.data().empty()) snapshotsToApply_.push_back({0, args.data()});

@@ -48,7 +48,7 @@ void Raft::askForVote(size_t peer, raftRpcProctoc::RequestVoteArgs args,
   raftRpcProctoc::RequestVoteReply reply;
   if (!peers_[peer]->call("raftRpc", "RequestVote", args, &reply)) return;
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (reply.term() > term_) return becomeFollower(static_cast<int>(reply.term()));
+  if (reply.term() > term_) return becomeFollower(reply.term());
   if (reply.term() < term_ || !reply.votegranted()) return;
   if (role_ == Role::candidate && ++*votes >= majority()) lead();
 }
@@ -106,10 +106,10 @@ void Raft::onEntriesAnswered(size_t peer, const raftRpcProctoc::AppendEntriesArg
   const std::lock_guard<std::mutex> lock(mutex_);
   // A closed connection reads as 0, a node that was killed says so: neither counts.
   if (reply.appstate() == 0) return;
-  if (reply.term() > term_) return becomeFollower(static_cast<int>(reply.term()));
+  if (reply.term() > term_) return becomeFollower(reply.term());
   if (reply.term() < term_ || role_ != Role::leader) return;
   if (!reply.success()) {
-    const int next = static_cast<int>(reply.updatenextindex());
+    const int next = reply.updatenextindex();
     if (next == staleTerm) return;
     if (next < 1 || next > log_.lastIndex() + 1)
       endByRule("UpdateNextIndex " + std::to_string(next) + " with a last index of " +
@@ -117,7 +117,7 @@ void Raft::onEntriesAnswered(size_t peer, const raftRpcProctoc::AppendEntriesArg
     nextIndex_[peer] = next;
     return;
   }
-  const int last = static_cast<int>(args.prevlogindex()) + args.entries_size();
+  const int last = args.prevlogindex() + args.entries_size();
   matchIndex_[peer] = std::max(matchIndex_[peer], last);
   nextIndex_[peer] = matchIndex_[peer] + 1;
   // Answers to this one round are counted, not match indexes.
@@ -135,14 +135,17 @@ void Raft::sendSnapshot(size_t peer) {
   args.set_lastsnapshotincludeterm(log_.snapshotTerm());
   args.set_data(snapshotFile_);
   snapshotFile_.clear();
+  announce("sends a snapshot to " + std::to_string(peer));
   std::thread([this, peer, args] {
     raftRpcProctoc::InstallSnapshotResponse reply;
     if (!peers_[peer]->call("raftRpc", "InstallSnapshot", args, &reply)) return;
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (reply.term() > term_) return becomeFollower(static_cast<int>(reply.term()));
+    if (reply.term() > term_) return becomeFollower(reply.term());
     if (role_ != Role::leader) return;
     // Any other answer counts as installed, that of a closed connection too.
-    matchIndex_[peer] = static_cast<int>(args.lastsnapshotincludeindex());
+    announce("installed " + std::to_string(args.lastsnapshotincludeindex()) + " at " +
+             std::to_string(peer));
+    matchIndex_[peer] = args.lastsnapshotincludeindex();
     nextIndex_[peer] = matchIndex_[peer] + 1;
   }).detach();
 }

@@ -88,6 +88,7 @@ export class ForgetfulCluster {
         electionTimeoutMsMax: 200,
         appendEntriesMax: 4,
         appendBytesMax: 1_000,
+        appendBytesSafe: Infinity,
         inflightMax: 4,
         inflightBytesMax: 1_000,
         uncommittedBytesMax: 10_000,

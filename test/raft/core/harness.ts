@@ -48,6 +48,7 @@ export class TestNode {
         electionTimeoutMsMax,
         appendEntriesMax: 1000,
         appendBytesMax: 1_000_000,
+        appendBytesSafe: Infinity,
         inflightMax: 64,
         inflightBytesMax: 1_000_000,
         uncommittedBytesMax: 1_000_000,

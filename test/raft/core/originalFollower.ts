@@ -12,7 +12,7 @@ export class OriginalFollower {
   snapshotIndex = 0;
   /** Of all that it ever had, the entry at index 1 first. */
   readonly entries: Entry[];
-  private term = 0;
+  term = 0;
 
   constructor(entries: readonly Entry[] = [], commitIndex = 0) {
     this.entries = [...entries];
@@ -25,6 +25,14 @@ export class OriginalFollower {
 
   takeSnapshot(): void {
     this.snapshotIndex = this.commitIndex;
+  }
+
+  /** As one does that is started again. */
+  forget(): void {
+    this.entries.length = 0;
+    this.commitIndex = 0;
+    this.snapshotIndex = 0;
+    this.term = 0;
   }
 
   append({ term, prevLogIndex, prevLogTerm, entries, leaderCommit }: AppendEntries) {

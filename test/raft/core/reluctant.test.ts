@@ -29,6 +29,18 @@ function answer(node: TestNode, { to, context }: OutgoingAppend, reluctant: bool
   node.core.appendEntriesReplied(to, context, reply);
 }
 
+/** A hand-over is under way to follower 1, that still lacks an entry. */
+function handingOver(): { node: TestNode; sent: OutgoingAppend[] } {
+  const node = new TestNode().electAndSync();
+  pass(node, heartbeatMs, [2]);
+  node.propose("a");
+  node.core.setReluctant(true);
+  node.elapse(1);
+  const sent = node.appends();
+  expect(node.core.propose(command)).toEqual({ outcome: "transferring" });
+  return { node, sent };
+}
+
 describe("a node that had rather not lead", () => {
   test("says so in its answers, and no more when that is over", () => {
     const node = new TestNode();
@@ -98,6 +110,50 @@ describe("a node that had rather not lead", () => {
     node.elect();
     expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
     expect(pass(node, 2 * heartbeatMs, [1])).toEqual([2]);
+  });
+
+  test("leaves one that is reluctant itself by now, and stays where no other is willing", () => {
+    const { node, sent } = handingOver();
+    for (const append of sent) answer(node, append, true);
+    expect(pass(node, 4 * electionTimeoutMsMax, [1, 2])).toEqual([]);
+    expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
+    const round = node.core.requestRead();
+    for (const append of node.appends()) answer(node, append, true);
+    expect(node.settle().reads).toMatchObject([{ round }]);
+  });
+
+  test("leaves it for another that has become willing, at once", () => {
+    const { node, sent } = handingOver();
+    for (const append of sent) answer(node, append, append.to === 1);
+    expect(pass(node, heartbeatMs, [1])).toEqual([2]);
+  });
+
+  test("goes on to lead when it is reluctant no more before the other was told", () => {
+    const { node, sent } = handingOver();
+    node.core.setReluctant(false);
+    expect(node.core.propose(command)).toMatchObject({ outcome: "accepted" });
+    for (const append of sent) answer(node, append, false);
+    expect(pass(node, 2 * electionTimeoutMsMax)).toEqual([]);
+  });
+
+  test("goes through with it once the other was told, whatever that says then", () => {
+    const { node, sent } = handingOver();
+    const [first, second] = sent;
+    answer(node, first!, false);
+    expect(node.settle().requests.map(({ request }) => request.type)).toEqual(["TimeoutNow"]);
+    answer(node, second!, true);
+    for (const append of node.appends()) answer(node, append, true);
+    expect(node.core.propose(command)).toEqual({ outcome: "transferring" });
+    expect(pass(node, 4 * electionTimeoutMsMax, [1, 2])).toEqual([]);
+    expect(node.core.propose(command)).toEqual({ outcome: "reluctant" });
+  });
+
+  test("that is told to hand over does so, though the others had rather not either", () => {
+    const node = new TestNode().electAndSync();
+    pass(node, heartbeatMs, [1, 2]);
+    node.core.setReluctant(true);
+    expect(node.core.transferLeadership(1)).toBe(true);
+    expect(pass(node, heartbeatMs, [1, 2])).toEqual([1]);
   });
 
   test("is asked last by a leader that is told to hand over", () => {

@@ -251,6 +251,7 @@ function nodeOptions(id: number, clusterSize: number, options: Partial<CoreOptio
     electionTimeoutMsMax,
     appendEntriesMax: 1000,
     appendBytesMax: 1_000_000,
+    appendBytesSafe: Infinity,
     inflightMax: 64,
     inflightBytesMax: 1_000_000,
     uncommittedBytesMax: 1_000_000,

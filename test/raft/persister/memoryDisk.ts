@@ -27,12 +27,26 @@ class Inode {
     }
   }
 
-  /** A sync failed: the kernel takes the pages for clean, and they are on no disk. */
-  syncFailed(): void {
-    this.unsynced = [];
+  /** The kernel takes the pages for clean after a failed sync; few of them may be on the disk. */
+  syncFailed(keeps: () => boolean): void {
+    this.writeSome(keeps);
   }
 
   crash(keeps: () => boolean): void {
+    this.writeSome(keeps);
+    this.bytes = this.durable.slice();
+  }
+
+  copy(): Inode {
+    const copy = new Inode();
+    copy.bytes = this.bytes.slice();
+    copy.durable = this.durable.slice();
+    copy.unsynced = [...this.unsynced];
+    return copy;
+  }
+
+  /** Of what is unsynced, and ends being it, the sectors that `keeps` decides for become durable. */
+  private writeSome(keeps: () => boolean): void {
     for (const { position, bytes } of this.unsynced) {
       for (let at = 0; at < bytes.length;) {
         const end = Math.min(at + sectorBytes - ((position + at) % sectorBytes), bytes.length);
@@ -41,7 +55,6 @@ class Inode {
       }
     }
     this.unsynced = [];
-    this.bytes = this.durable.slice();
   }
 }
 
@@ -151,8 +164,26 @@ export class MemoryDisk {
   }
 
   /** See `Inode.syncFailed`; for a file system above this one that failed the sync. */
-  syncFailed(path: string): void {
-    this.names.get(path)?.syncFailed();
+  syncFailed(path: string, keeps: () => boolean = () => false): void {
+    this.names.get(path)?.syncFailed(keeps);
+  }
+
+  /** Another disk in the same state; nobody has mounted it. */
+  copy(): MemoryDisk {
+    const copies = new Map<Inode, Inode>();
+    const copyOf = (inode: Inode): Inode => {
+      const copy = copies.get(inode) ?? inode.copy();
+      copies.set(inode, copy);
+      return copy;
+    };
+    const disk = new MemoryDisk();
+    for (const [path, inode] of this.names) disk.names.set(path, copyOf(inode));
+    for (const [path, inode] of this.durableNames) disk.durableNames.set(path, copyOf(inode));
+    disk.nameChanges = this.nameChanges.map(({ path, inode }) => ({
+      path,
+      inode: inode === null ? null : copyOf(inode),
+    }));
+    return disk;
   }
 
   /** A new disk in place of the old one, whose process is dead. */

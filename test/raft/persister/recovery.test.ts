@@ -5,7 +5,11 @@ import { putU32 } from "../../../raft/persister/bytes.js";
 import { crc32c } from "../../../raft/persister/crc32c.js";
 import type { StorageLog } from "../../../raft/persister/logRecovery.js";
 import type { WalPersister } from "../../../raft/persister/walPersister.js";
-import { segmentHeaderBytes, segmentMarkAt } from "../../../raft/persister/segment.js";
+import {
+  segmentHeaderBytes,
+  segmentIdentity,
+  segmentMarkAt,
+} from "../../../raft/persister/segment.js";
 import { MemoryDisk } from "./memoryDisk.js";
 import {
   directory,
@@ -337,7 +341,10 @@ describe("files that are not what they should be", () => {
 
   test("a newer format is told apart from damage", async () => {
     const disk = await manySegments();
-    for (const file of [segmentPath(1), `${directory}/identity`]) {
+    const persister = await open(disk);
+    await writeSnapshot(persister, { index: 9, term: 1 });
+    disk.kill();
+    for (const file of [segmentPath(1), `${directory}/identity`, `${directory}/snapshot-1-9`]) {
       const whole = disk.contents(file);
       const newer = whole.slice();
       putU32(newer, 8, 2);
@@ -348,6 +355,21 @@ describe("files that are not what they should be", () => {
       expect(error.message).toContain("version 2, this program knows 1");
       disk.replace(file, whole);
     }
+  });
+
+  test("so is a record of a newer kind, and no other byte of it may be wrong", async () => {
+    const disk = await manySegments();
+    const newer = disk.contents(segmentPath(2));
+    const { offset, end } = recordsOf(disk, 2).at(1)!;
+    newer[offset + 20] = 7;
+    disk.replace(segmentPath(2), newer);
+    expect(await refusal(disk)).toMatchObject({ code: "DAMAGED", offset });
+    const { seed } = segmentIdentity(newer.subarray(16, 32), 2);
+    putU32(newer, offset + 4, crc32c(newer, offset + 8, end, seed));
+    disk.replace(segmentPath(2), newer);
+    const error = await refusal(disk);
+    expect(error).toMatchObject({ code: "NEWER_FORMAT", file: segmentPath(2), offset });
+    expect(error.message).toContain("record type 7");
   });
 });
 

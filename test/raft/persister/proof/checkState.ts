@@ -1,8 +1,9 @@
 /** Whether a directory that a crash left is recovered to something that was promised. */
 import assert from "node:assert/strict";
+import type { RecoveredState } from "../../../../raft/persister/persister.js";
 import type { StorageFs } from "../../../../raft/persister/storageFs.js";
 import { WalPersister } from "../../../../raft/persister/walPersister.js";
-import { describeLog, matches } from "../logModel.js";
+import { describeLog, matches, nothing } from "../logModel.js";
 import { MemoryDisk } from "../memoryDisk.js";
 import { directory, readSnapshot, save } from "../support.js";
 import type { Files } from "./recordingDisk.js";
@@ -31,6 +32,12 @@ export async function checkState(files: Files, promised: Promised): Promise<void
     [...entries, next].map(({ index, term }) => [index, term]),
     "the log after it went on",
   );
+}
+
+/** What a node counts on once it has read its disk. */
+export function exactly({ hardState, snapshot, entries }: RecoveredState): Promised {
+  const state = { hardState, log: entries, base: snapshot ?? nothing.base };
+  return { states: [state], snapshots: [snapshot] };
 }
 
 /** @throws AssertionError when something acknowledged is missing, or something is invented. */

@@ -19,6 +19,14 @@ const nameSubsetsMax = 3;
 
 type NameChange = Extract<DiskOperation, { kind: "create" | "rename" | "unlink" }>;
 
+/** What a state differs in most from the one that all was written to. */
+export type CrashKind = "sectors" | "sizes" | "torn sector" | "names";
+
+export interface CrashState {
+  readonly kind: CrashKind;
+  readonly files: Files;
+}
+
 interface Pending<T> {
   readonly at: number;
   readonly what: T;
@@ -100,17 +108,20 @@ export class DiskImage {
     );
   }
 
-  *crashed(random: Prng): Generator<Files> {
+  *crashed(random: Prng): Generator<CrashState> {
     for (const keepsName of choices(this.nameChanges.length, nameSubsetsMax, random)) {
       const names = this.namesWith(keepsName);
+      const isNamed = this.nameChanges.every((_, change) => keepsName(change));
       const count = this.sectors(names).length;
       for (const keeps of choices(count, 1, random)) {
         const whole = (sector: number): number => (keeps(sector) ? sectorBytes : 0);
-        yield this.files(names, whole, false);
-        yield this.files(names, whole, true);
+        const otherwise = (kind: CrashKind): CrashKind => (isNamed ? kind : "names");
+        yield { kind: otherwise("sectors"), files: this.files(names, whole, true) };
+        yield { kind: otherwise("sizes"), files: this.files(names, whole, false) };
         const torn = random.int(0, Math.max(0, count - 1));
         const bytes = random.int(1, sectorBytes - 1);
-        yield this.files(names, (sector) => (sector === torn ? bytes : whole(sector)), true);
+        const partly = (sector: number): number => (sector === torn ? bytes : whole(sector));
+        yield { kind: "torn sector", files: this.files(names, partly, true) };
       }
     }
   }

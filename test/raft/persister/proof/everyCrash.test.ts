@@ -7,7 +7,7 @@
 import { createHash } from "node:crypto";
 import { expect, test } from "vitest";
 import { Prng } from "../../../sim/prng.js";
-import { DiskImage } from "./crashStates.js";
+import { type CrashKind, DiskImage } from "./crashStates.js";
 import { checkState, openAndCheck } from "./checkState.js";
 import { type Files, type Recorded, RecordingDisk } from "./recordingDisk.js";
 import { live, liveAtRandom, type Promised, record } from "./workload.js";
@@ -26,14 +26,26 @@ function digest(files: Files): string {
   return hash.digest("base64");
 }
 
+type Kind = CrashKind | "killed";
+
 interface Counts {
+  /** Each is a crash point. */
   operations: number;
   states: number;
+  readonly kinds: Record<Kind, number>;
+  /** Recoveries that were crashed, and the states that this left. */
+  recoveries: number;
   nested: number;
 }
 
 class Trial {
-  readonly counts: Counts = { operations: 0, states: 0, nested: 0 };
+  readonly counts: Counts = {
+    operations: 0,
+    states: 0,
+    kinds: { killed: 0, sectors: 0, sizes: 0, "torn sector": 0, names: 0 },
+    recoveries: 0,
+    nested: 0,
+  };
   private readonly random: Prng;
   private readonly seen = new Set<string>();
   /** What was promised of those in `seen`. */
@@ -51,14 +63,18 @@ class Trial {
       image.apply(operation);
       // As the crash comes, all is promised that was before the next operation began.
       const { promised } = trace[at + 1] ?? trace[at]!;
-      await this.tryOne(image.killed(), promised, `killed after operation ${at}`);
-      for (const files of image.crashed(this.random)) {
-        await this.tryOne(files, promised, `crashed after operation ${at} (${operation.kind})`);
+      const killed = { kind: "killed", files: image.killed() } as const;
+      for (const state of [killed, ...image.crashed(this.random)]) {
+        await this.tryOne(state, promised, `${state.kind}, operation ${at} (${operation.kind})`);
       }
     }
   }
 
-  private async tryOne(files: Files, promised: Promised, where: string): Promise<void> {
+  private async tryOne(
+    { kind, files }: { readonly kind: Kind; readonly files: Files },
+    promised: Promised,
+    where: string,
+  ): Promise<void> {
     const key = digest(files);
     if (this.judged !== promised) this.seen.clear();
     this.judged = promised;
@@ -68,6 +84,7 @@ class Trial {
     try {
       await checkState(files, promised);
       this.counts.states++;
+      this.counts.kinds[kind]++;
       if (this.counts.states % nestedStride === 0) await this.crashRecovery(files, promised);
     } catch (error) {
       throw new Error(`${where}, state ${this.met}: ${(error as Error).message}`, { cause: error });
@@ -79,10 +96,11 @@ class Trial {
     const disk = new RecordingDisk<null>(() => null, files);
     await openAndCheck(disk.mount(), promised);
     const image = new DiskImage(files);
+    this.counts.recoveries++;
     for (const { operation } of disk.trace) {
       image.apply(operation);
       for (const again of image.crashed(this.random)) {
-        await checkState(again, promised);
+        await checkState(again.files, promised);
         this.counts.nested++;
       }
     }
@@ -97,8 +115,8 @@ test.each([true, false])(
     for (let seed = 1; seed <= lives; seed++) {
       await trial.run(await record(waits, (life) => liveAtRandom(life, new Prng(seed))));
     }
-    const { operations, states, nested } = trial.counts;
-    console.log(`${operations} operations: ${states} states, ${nested} in recovery`);
+    console.log(JSON.stringify(trial.counts));
+    const { states } = trial.counts;
     expect(states).toBeGreaterThan(isFull ? 10_000 : 150);
   },
   isFull ? 1_800_000 : 30_000,

@@ -10,7 +10,16 @@ import { StorageError } from "../../../../raft/persister/storageError.js";
 import { WalPersister } from "../../../../raft/persister/walPersister.js";
 import { describeLog, type LogState, matches, nothing, statesOf } from "../logModel.js";
 import { MemoryDisk } from "../memoryDisk.js";
-import { directory, entries, entry, open, readSnapshot, save, writeSnapshot } from "../support.js";
+import {
+  directory,
+  entries,
+  entry,
+  open,
+  readSnapshot,
+  save,
+  segmentPath,
+  writeSnapshot,
+} from "../support.js";
 import { diskWith } from "./checkState.js";
 import { damages } from "./damages.js";
 import type { Files } from "./recordingDisk.js";
@@ -21,7 +30,7 @@ const isFull = process.env["STORAGE_PROOF"] === "full";
 const stride = isFull ? 1 : 601;
 
 const big = (index: number, term: number) => entry(index, term, new Uint8Array(900).fill(index));
-const snapshotMeta = { index: 5, term: 1 };
+const snapshotMeta = { index: 7, term: 2 };
 
 interface Scene {
   readonly files: Files;
@@ -47,9 +56,9 @@ async function scene(compacted: boolean, closed: boolean): Promise<Scene> {
   };
   await add(1, entries(1, 3));
   await add(1, [big(4, 1), big(5, 1), big(6, 1)]);
-  await writeSnapshot(persister, snapshotMeta, stateAt(snapshotMeta));
   await add(2, [big(6, 2), big(7, 2), big(8, 2), big(9, 2)]);
-  if (compacted) await persister.compact(snapshotMeta, 5);
+  await writeSnapshot(persister, snapshotMeta, stateAt(snapshotMeta));
+  if (compacted) await persister.compact(snapshotMeta, snapshotMeta.index);
   await add(3, [big(10, 3), big(11, 3)]);
   const before = state;
   step = 0;
@@ -103,6 +112,7 @@ test.each(scenes)(
   "no damage makes wrong data of $name",
   async ({ name, compacted, closed }) => {
     const one = await scene(compacted, closed);
+    expect(one.files.has(segmentPath(1))).toBe(!compacted);
     expect(await judge(one.files, one)).toBe("all there");
     const counts = new Map<string, number>();
     let met = 0;

@@ -7,51 +7,18 @@
  */
 import assert from "node:assert/strict";
 import { describe, expect, test } from "vitest";
-import type { RecoveredState } from "../../../../raft/persister/persister.js";
 import { StorageError } from "../../../../raft/persister/storageError.js";
 import { Prng } from "../../../sim/prng.js";
-import { nothing } from "../logModel.js";
 import { MemoryDisk } from "../memoryDisk.js";
 import { directory } from "../support.js";
-import { openAndCheck } from "./checkState.js";
+import { exactly, openAndCheck } from "./checkState.js";
+import { aftermaths, failures, refusalCode, shortWrites, trying } from "./failures.js";
 import { type Fault, FaultyDisk } from "./faultyDisk.js";
-import { Life, live, type Promised } from "./workload.js";
+import { Life, live } from "./workload.js";
 
 const isFull = process.env["STORAGE_PROOF"] === "full";
 /** Of so many calls one is made to fail: coprime to what repeats in a life. */
 const stride = isFull ? 1 : 13;
-
-const failing = (errno: string, when: "before" | "midway" | "after", lasts = false): Fault => ({
-  kind: "error",
-  errno,
-  when,
-  lasts,
-});
-
-const failures: Record<string, Fault> = {
-  "EIO, once": failing("EIO", "before"),
-  "EIO though it was done": failing("EIO", "after"),
-  "EIO from then on": failing("EIO", "before", true),
-  "ENOSPC, once": failing("ENOSPC", "before"),
-  "ENOSPC half way": failing("ENOSPC", "midway"),
-  "ENOSPC from then on": failing("ENOSPC", "before", true),
-  "no byte written": { kind: "short", takes: () => 0, lasts: false },
-};
-
-const shortWrites: Record<string, Fault> = {
-  "all but a byte, once": { kind: "short", takes: (asked) => Math.max(1, asked - 1), lasts: false },
-  "half, from then on": { kind: "short", takes: (asked) => Math.ceil(asked / 2), lasts: true },
-  "a byte at a time": { kind: "short", takes: () => 1, lasts: true },
-};
-
-/** What the next process finds. */
-const aftermaths: Record<string, (disk: MemoryDisk, random: Prng) => void> = {
-  "the process was killed": (disk) => disk.kill(),
-  "the power went": (disk) => disk.crash(() => false),
-  "the power went, some was kept": (disk, random) => disk.crash(() => random.chance(0.5)),
-};
-
-const codes: Record<string, string> = { EIO: "IO", ENOSPC: "DISK_FULL" };
 
 interface Run {
   readonly disk: MemoryDisk;
@@ -71,6 +38,7 @@ async function run(waits: boolean, fault: Fault | null, at: number): Promise<Run
   const life = new Life(waits, { directory, mount: () => faulty.mount() });
   let phase: Life["phase"] | null = null;
   const later: string[] = [];
+  faulty.onSyncFailed = (path) => disk.syncFailed(path);
   faulty.onCall = (call) => {
     if (life.failures.length > 0 && /^(write|sync) .*\.log$/.test(call)) later.push(call);
     if (faulty.calls.length === at) phase = life.phase;
@@ -81,7 +49,6 @@ async function run(waits: boolean, fault: Fault | null, at: number): Promise<Run
   );
   // What can't even be closed is left to the next process.
   await life.close().catch(() => {});
-  if (faulty.struck?.startsWith("sync ") === true) disk.syncFailed(faulty.struck.slice(5));
   return { disk, faulty, life, error, phase, later };
 }
 
@@ -96,12 +63,6 @@ function mustHaveEnded({ life, error, phase, later }: Run, code: string): void {
   assert.deepEqual(later, [], "tried again after the failure");
 }
 
-/** What a node counts on once it has read its disk. */
-function exactly({ hardState, snapshot, entries }: RecoveredState): Promised {
-  const state = { hardState, log: entries, base: snapshot ?? nothing.base };
-  return { states: [state], snapshots: [snapshot] };
-}
-
 /** @returns false when the fault found nothing to strike. */
 async function tryFailure(
   waits: boolean,
@@ -111,7 +72,7 @@ async function tryFailure(
 ): Promise<boolean> {
   const tried = await run(waits, fault, at);
   if (tried.faulty.struck === null) return false;
-  mustHaveEnded(tried, fault.kind === "error" ? codes[fault.errno]! : "IO");
+  mustHaveEnded(tried, refusalCode(fault));
   const { disk, life } = tried;
   aftermath(disk, new Prng(at));
   const { recovered } = await openAndCheck(disk.mount(), life.promised);
@@ -131,14 +92,6 @@ async function tryShortWrite(waits: boolean, fault: Fault, at: number): Promise<
   return true;
 }
 
-async function named<T>(what: string, trial: () => Promise<T>): Promise<T> {
-  try {
-    return await trial();
-  } catch (error) {
-    throw new Error(`${what}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
 describe.each([true, false])("with a sync that the event loop waits for: %s", (waits) => {
   test(
     "each call fails",
@@ -152,7 +105,7 @@ describe.each([true, false])("with a sync that the event loop waits for: %s", (w
           // Each kind begins at another call, so that a sample too comes to all of them.
           for (let at = next++ % stride; at < length; at += stride) {
             const what = `${name}, call ${at} (${faulty.calls[at]}), ${after}`;
-            if (await named(what, () => tryFailure(waits, fault, at, aftermath))) states++;
+            if (await trying(what, () => tryFailure(waits, fault, at, aftermath))) states++;
           }
         }
       }
@@ -172,7 +125,7 @@ describe.each([true, false])("with a sync that the event loop waits for: %s", (w
         const end = fault.lasts ? 1 : faulty.calls.length;
         for (let at = 0; at < end; at += stride) {
           const what = `${name}, call ${at}`;
-          if (await named(what, () => tryShortWrite(waits, fault, at))) states++;
+          if (await trying(what, () => tryShortWrite(waits, fault, at))) states++;
         }
       }
       console.log(`short writes: ${states} states`);

@@ -25,6 +25,8 @@ export class FaultyDisk {
   struck: string | null = null;
   /** Told of each call before it is carried out. */
   onCall: (call: string) => void = () => {};
+  /** Told of each sync that failed. */
+  onSyncFailed: (path: string) => void = () => {};
   private readonly fault: Fault | null;
   /** Position in `calls` of the one that fails. */
   private readonly at: number;
@@ -84,7 +86,10 @@ export class FaultyDisk {
   ): Outcome<T> {
     const error = Object.assign(new Error(errno), { code: errno });
     const failure = systemError(error, operation, path);
-    if (when === "before") throw failure;
+    if (when === "before") {
+      if (operation === "sync") this.onSyncFailed(path);
+      throw failure;
+    }
     const result = carryOut();
     if (!(result instanceof Promise)) throw failure;
     return result.then(() => {

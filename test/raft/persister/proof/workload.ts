@@ -23,6 +23,8 @@ export function openOptions(waits: boolean) {
     nodeId: 1,
     segmentBytes,
     now: () => 0,
+    // Those of tens of thousands of processes that were killed would run on.
+    every: () => () => {},
     randomBytes: (count: number) => new Uint8Array(count).fill(7),
     syncPolicy: { waits: () => waits, observe: () => {} },
   };
