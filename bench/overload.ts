@@ -40,6 +40,7 @@ const seconds = Number(values.minutes) * 60;
 /** As many as a server takes on one connection. */
 const callersOfChannel = 1_024;
 const sampleMs = 10_000;
+const samplesOfMinute = 6;
 const callTimeoutMs = 30_000;
 /** A caller that was refused asks again after this long. */
 const refusedPauseMs = 20;
@@ -126,18 +127,16 @@ function fifth(which: number, node: number): number {
 
 const names = cluster.nodes.map((_, id) => (id === leader ? "leader" : `node ${id}`));
 
-/** The last sample of each minute. */
+/** Of each minute the last sample, and what was done and refused since the one before. */
 function minutes(): string[][] {
   const rows: string[][] = [];
-  let before: Sample | undefined;
-  for (const [i, sample] of samples.entries()) {
-    const minute = Math.floor(sample.seconds / 60);
-    if (samples[i + 1] !== undefined && Math.floor(samples[i + 1]!.seconds / 60) === minute)
-      continue;
-    const time = sample.seconds - (before?.seconds ?? 0);
-    const rate = (count: number, earlier = 0): string => ((count - earlier) / time).toFixed(0);
-    const rates = [rate(sample.done, before?.done), rate(sample.refused, before?.refused)];
-    rows.push([`${minute + 1}`, ...sample.memory.map((size) => size.toFixed(0)), ...rates]);
+  let before: Sample = { seconds: 0, memory: [], done: 0, refused: 0 };
+  for (let i = samplesOfMinute - 1; i < samples.length; i += samplesOfMinute) {
+    const sample = samples[i]!;
+    const time = sample.seconds - before.seconds;
+    const rates = [(sample.done - before.done) / time, (sample.refused - before.refused) / time];
+    const figures = [...sample.memory, ...rates].map((figure) => figure.toFixed(0));
+    rows.push([`${rows.length + 1}`, ...figures]);
     before = sample;
   }
   return rows;
