@@ -95,7 +95,9 @@ describe("what our nodes send to one of theirs", () => {
     load = new Load(OurWriter.together(["a", "b", "c"], cluster.nodes));
     await oursLead(cluster, load);
     // Until large batches were tried, which follow small ones.
-    for (let round = 0; round < 5 || (largest < 20_000 && round < 20); round++) {
+    const isEnough = (rounds: number): boolean =>
+      rounds >= 20 || (rounds >= 5 && largest >= 20_000);
+    for (let round = 0; !isEnough(round); round++) {
       const before = tap.abandoned;
       tap.hold(0, true);
       await eventually("a lost answer", async () => tap.abandoned > before);
