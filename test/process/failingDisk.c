@@ -1,8 +1,8 @@
 /*
- * Preloaded into a node: makes one of its calls to the disk fail, or take long, when the test says
- * so. The file that FAILING_DISK names then holds `call errno part-of-the-path`, or in place of the
- * errno minus the milliseconds; it is gone when that has begun, so a node that tried again would
- * succeed.
+ * Preloaded into a node: makes one of its calls to the disk fail, when the test says so. The file
+ * that FAILING_DISK names then holds `call errno part-of-the-path`; it is gone when that has
+ * happened, so a node that tried again would succeed. With an errno of 0 all such calls wait for as
+ * long as the file is there.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -26,12 +26,12 @@ static int fails(const char *call, int fd) {
   ssize_t length = readlink(link, path, sizeof path - 1);
   if (length < 0) return 0;
   path[length] = '\0';
-  /* Of several threads one takes the order. */
-  if (strstr(path, part) == NULL || unlink(order) != 0) return 0;
-  if (error < 0) {
-    usleep(-error * 1000);
+  if (strstr(path, part) != NULL && error == 0) {
+    while (access(order, F_OK) == 0) usleep(10000);
     return 0;
   }
+  /* Of several threads one takes the order. */
+  if (strstr(path, part) == NULL || unlink(order) != 0) return 0;
   errno = error;
   return 1;
 }

@@ -1,6 +1,6 @@
 /** A real node's disk, one call to which fails when a test says so: see failingDisk.c. */
 import { execFile } from "node:child_process";
-import { access, rename, writeFile } from "node:fs/promises";
+import { access, rename, rm, writeFile } from "node:fs/promises";
 import { constants } from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
@@ -41,9 +41,13 @@ export class FailingDisk {
     await this.give(`${call} ${constants.errno[errno]} ${part}`);
   }
 
-  /** The next `call` on such a file takes so long. */
-  async stall(call: DiskCall, ms: number, part: string): Promise<void> {
-    await this.give(`${call} -${ms} ${part}`);
+  /** Each `call` on such a file waits until `goOn`. */
+  async stall(call: DiskCall, part: string): Promise<void> {
+    await this.give(`${call} 0 ${part}`);
+  }
+
+  async goOn(): Promise<void> {
+    await rm(this.order);
   }
 
   private async give(order: string): Promise<void> {

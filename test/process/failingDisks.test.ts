@@ -14,8 +14,6 @@ import { FailingDisk, type DiskCall } from "./failingDisk.js";
 
 /** Small, so that segments and snapshots are made all the time. */
 const options = ["snapshotLogBytes=200000", "trailingEntries=10", "segmentBytes=65536"];
-/** Of a sync: several election timeouts. */
-const stallMs = 4_000;
 const filling = Buffer.alloc(2_000, "f");
 
 let cluster: Cluster;
@@ -208,8 +206,10 @@ test("a leader whose disk stalls leads no more, and follows when it goes on", as
   if (failing === null) return;
   const id = await pick("leader");
   const node = cluster.processes.get(id)!;
-  await failing[id]!.stall("fdatasync", stallMs, ".log");
+  await failing[id]!.stall("fdatasync", ".log");
   await eventually("another to lead", async () => (await leader()) !== id);
+  await appender.advances(20);
+  await failing[id]!.goOn();
   await hasComeBack(id);
   expect(node.child.exitCode).toBeNull();
 });
