@@ -44,6 +44,10 @@ export class GroupCommit {
   private markedAt: number;
   private running = false;
   private scheduled = false;
+  /** Of the steps in making files, those that a batch has waited for. */
+  private stepsAwaited = 0;
+  /** `files.steps` when the batch in hand began to wait for a file; -1: none does. */
+  private awaitsSince = -1;
 
   constructor(
     encoder: LogEncoder,
@@ -58,6 +62,15 @@ export class GroupCommit {
     this.latch = latch;
     this.environment = environment;
     this.markedAt = environment.now();
+  }
+
+  /**
+   * Grows with what the disk does for the log. Where a file is made beforehand that tells nothing of
+   * a sync that hangs meanwhile; where a batch waits for the file it does.
+   */
+  get diskSteps(): number {
+    const now = this.awaitsSince < 0 ? 0 : this.files.steps - this.awaitsSince;
+    return this.syncs + this.stepsAwaited + now;
   }
 
   /** Something was added to the encoder: it is written at the end of the turn. */
@@ -95,7 +108,10 @@ export class GroupCommit {
 
   private async whenPrepared(batch: Batch): Promise<void> {
     const { sequence } = batch.segment;
+    this.awaitsSince = this.files.steps;
     await this.files.prepare(batch.seals ? sequence + 1 : sequence);
+    this.stepsAwaited += this.files.steps - this.awaitsSince;
+    this.awaitsSince = -1;
     const file = this.files.ready(sequence);
     if (file === null) throw new StorageError("MISUSE", `segment ${sequence} was closed too early`);
     this.write(batch, file);

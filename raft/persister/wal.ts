@@ -56,9 +56,8 @@ export class Wal {
     this.commit.durableSequence = hasStart ? position.sequence : position.sequence - 1;
   }
 
-  /** Steps made in preparing files. */
-  get filesSteps(): number {
-    return this.files.steps;
+  get diskSteps(): number {
+    return this.commit.diskSteps;
   }
 
   get syncs(): number {

@@ -126,7 +126,7 @@ export class WalPersister implements Persister {
   }
 
   get diskSteps(): number {
-    return this.wal.syncs + this.wal.filesSteps;
+    return this.wal.diskSteps;
   }
 
   get logSyncs(): number {

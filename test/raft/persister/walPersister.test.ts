@@ -151,6 +151,23 @@ describe("group commit", () => {
     expect(disk.calls.map((call) => call.replace(/ .*/, ""))).toEqual(["sync", "write", "sync"]);
   });
 
+  test("a sync that hangs shows, though the next segment is made meanwhile", async () => {
+    const disk = new MemoryDisk();
+    const persister = await open(disk, { syncPolicy: { waits: () => false, observe: () => {} } });
+    let release = (): void => {};
+    disk.defer = (task, path) => {
+      if (path.endsWith(".tmp")) setImmediate(task);
+      else release = task;
+    };
+    const before = persister.diskSteps;
+    const saved = save(persister, { entries: [big(1), big(2), big(3)] });
+    await expect.poll(() => segmentPaths(disk).length).toBe(2);
+    expect(persister.diskSteps).toBe(before);
+    release();
+    await saved;
+    expect(persister.diskSteps).toBeGreaterThan(before);
+  });
+
   test("an empty batch waits for those before it, and costs no sync of its own", async () => {
     const disk = new MemoryDisk();
     const persister = await open(disk);
