@@ -1,4 +1,4 @@
-import { clerkLimits, type ClerkOptions } from "../config/options.js";
+import { clerkLimits, rpcLimits, type ClerkOptions } from "../config/options.js";
 import { keepBytes } from "../rpc/keepBytes.js";
 import { RpcStatus } from "../rpc/status.js";
 import { backoffMs } from "./backoff.js";
@@ -348,8 +348,11 @@ export class Attempts {
   }
 }
 
+/** A small one is copied into memory that many share: memory of its own would cost more than the rest. */
 function valueOf(reply: ServerReply): Buffer {
-  const { buffer, byteOffset, length } = keepBytes(reply.Value ?? noBytes);
+  const value = reply.Value ?? noBytes;
+  if (value.length < rpcLimits.lentBytesMin) return Buffer.from(value);
+  const { buffer, byteOffset, length } = keepBytes(value);
   return Buffer.from(buffer, byteOffset, length);
 }
 
