@@ -270,7 +270,7 @@ export interface KvOptions {
 
 export const kvDefaults: KvOptions = {
   // All of it is in memory too, and is replayed after a restart.
-  snapshotLogBytes: 32 * MiB,
+  snapshotLogBytes: 16 * MiB,
   snapshotLogBytesMax: 256 * MiB,
   trailingEntries: 10_000,
   consensusTimeoutMs: 500,
