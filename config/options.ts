@@ -249,7 +249,7 @@ export interface KvOptions {
    */
   readonly snapshotLogBytes: number;
   /**
-   * Where entries have 4 KiB and more on average, a snapshot is put off until the log has twice the
+   * Where entries have 32 KiB and more on average, a snapshot is put off until the log has twice the
    * bytes of the state, or so many as this, but at least what is said above.
    */
   readonly snapshotLogBytesMax: number;

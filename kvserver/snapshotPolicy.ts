@@ -5,7 +5,7 @@ const stateShare = 1 / 2;
 /** The same where entries are large: a restart replays them as fast as it would read a snapshot. */
 const stateShareOfLargeEntries = 2;
 /** Bytes of an entry from which on they, and no longer that it is one, make its replay take long. */
-const largeEntryBytes = 4096;
+const largeEntryBytes = 32_768;
 
 /** The log since the last snapshot. */
 export interface LogSince {

@@ -40,7 +40,11 @@ beforeEach(async () => {
     },
   });
   const log: Logger = { ...silentLogger, warn: (_fields, text) => warned.push(text) };
-  const options = { snapshotLogBytes: 100_000, trailingEntries: 5 };
+  const options = {
+    snapshotLogBytes: 100_000,
+    snapshotLogBytesMax: 100_000,
+    trailingEntries: 5,
+  };
   server = new KvServer({ options, log });
   server.start([null], 0, persister);
   await eventually("a leader", async () => server.raft.getState().isLeader);

@@ -31,8 +31,8 @@ test("with large values after twice the state, within bounds", () => {
   const MiB = 1024 * 1024;
   const due = (logMiB: number, stateMiB: number): boolean =>
     snapshotIsDue({ bytes: logMiB * MiB, entries: logMiB }, stateMiB * MiB, kvDefaults);
-  expect(due(31, 0)).toBe(false);
-  expect(due(32, 16)).toBe(true);
+  expect(due(15, 0)).toBe(false);
+  expect(due(16, 8)).toBe(true);
   expect(due(127, 64)).toBe(false);
   expect(due(128, 64)).toBe(true);
   // What the log may hold in memory.
@@ -46,6 +46,6 @@ test("with large values after twice the state, within bounds", () => {
 test("what makes values large is their replay's time", () => {
   const state = 100_000_000;
   const log = 60_000_000;
-  expect(snapshotIsDue({ bytes: log, entries: log / 4_000 }, state, options)).toBe(true);
-  expect(snapshotIsDue({ bytes: log, entries: log / 5_000 }, state, options)).toBe(false);
+  expect(snapshotIsDue({ bytes: log, entries: log / 32_000 }, state, options)).toBe(true);
+  expect(snapshotIsDue({ bytes: log, entries: log / 33_000 }, state, options)).toBe(false);
 });
