@@ -1,19 +1,14 @@
 import { replicated } from "../config/options.js";
 import type { raftKVRpcProctoc } from "../proto/index.js";
+import { equalBytes } from "./equalBytes.js";
 
 const put = new TextEncoder().encode("Put");
 const append = new TextEncoder().encode("Append");
 
-function equal(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 /** Which operation `PutAppendArgs.Op` names, or null. */
 export function operationOf(op: Uint8Array): "Put" | "Append" | null {
-  if (equal(op, put)) return "Put";
-  return equal(op, append) ? "Append" : null;
+  if (equalBytes(op, put)) return "Put";
+  return equalBytes(op, append) ? "Append" : null;
 }
 
 /*

@@ -1,5 +1,11 @@
-import { GetReplyCodec, kvServerRpcDescriptor, type raftKVRpcProctoc } from "../proto/index.js";
-import type { Codec, MethodDescriptor, ServiceDescriptor } from "../rpc/service.js";
+import {
+  GetReplyCodec,
+  kvServerRpcDescriptor,
+  kvServerRpcMethods,
+  type raftKVRpcProctoc,
+} from "../proto/index.js";
+import type { Codec } from "../rpc/service.js";
+import { withMethods } from "../rpc/withMethods.js";
 
 type Reply = raftKVRpcProctoc.GetReply;
 type ReplyFields = raftKVRpcProctoc.GetReply.$Properties;
@@ -24,9 +30,6 @@ function isGiven(bytes: Uint8Array | null | undefined): bytes is Uint8Array {
 }
 
 /** kvServerRpc with the codec above. */
-export const kvService: ServiceDescriptor = {
-  ...kvServerRpcDescriptor,
-  methods: kvServerRpcDescriptor.methods.map((method): MethodDescriptor =>
-    method.name === "Get" ? { ...method, response: getReplyCodec } : method,
-  ),
-};
+export const kvService = withMethods(kvServerRpcDescriptor, [
+  { ...kvServerRpcMethods.Get, response: getReplyCodec },
+]);

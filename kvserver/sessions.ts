@@ -1,5 +1,6 @@
 import { replicated } from "../config/options.js";
 import { ByteHash } from "./byteHash.js";
+import { equalBytes } from "./equalBytes.js";
 import { Err } from "./err.js";
 import { copyBytes } from "./freshBytes.js";
 import { HashIndex } from "./hashIndex.js";
@@ -286,10 +287,4 @@ export class Sessions {
     if (!table.isOpened(slot)) this.incarnations.remove(clientId, table.appliedThrough(slot), slot);
     table.destroy(slot);
   }
-}
-
-function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
 }

@@ -1,5 +1,6 @@
 import { raftRpcDescriptor, raftRpcMethods, type raftRpcProctoc } from "../proto/index.js";
-import type { MethodDescriptor, ServiceDescriptor } from "../rpc/service.js";
+import type { MethodDescriptor } from "../rpc/service.js";
+import { withMethods } from "../rpc/withMethods.js";
 import type {
   AppendEntries,
   AppendEntriesReply,
@@ -36,14 +37,10 @@ const installSnapshotMethod: typeof InstallSnapshot = {
   },
 };
 
-const own: readonly MethodDescriptor[] = [appendEntriesMethod, installSnapshotMethod];
-
-export const raftService: ServiceDescriptor = {
-  ...raftRpcDescriptor,
-  methods: raftRpcDescriptor.methods.map(
-    (candidate) => own.find(({ name }) => name === candidate.name) ?? candidate,
-  ),
-};
+export const raftService = withMethods(raftRpcDescriptor, [
+  appendEntriesMethod,
+  installSnapshotMethod,
+]);
 
 // --- between the wire's messages and the core's
 
