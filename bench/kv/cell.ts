@@ -1,7 +1,7 @@
 import { randomBytes } from "node:crypto";
 import { closedLoop, openLoop, type LoadResult, type Operation } from "./load.js";
 import { keyOf, strideOf } from "./keys.js";
-import type { Plan, Work } from "./plan.js";
+import type { Setup, Work } from "./plan.js";
 import { cpuSeconds } from "./processes.js";
 import type { Caller, Target } from "./target.js";
 
@@ -27,15 +27,15 @@ const fillInFlight = 64;
 /** Drives one running target. */
 export class Bench {
   private readonly target: Target;
-  private readonly plan: Plan;
+  private readonly setup: Setup;
   private readonly value: Uint8Array;
   private readonly stride: number;
 
-  constructor(target: Target, plan: Plan) {
+  constructor(target: Target, setup: Setup) {
     this.target = target;
-    this.plan = plan;
-    this.value = randomBytes(plan.valueBytes);
-    this.stride = strideOf(plan.keys);
+    this.setup = setup;
+    this.value = randomBytes(setup.valueBytes);
+    this.stride = strideOf(setup.keys);
   }
 
   /** Writes every key once, but for the first `written`. */
@@ -43,14 +43,14 @@ export class Bench {
     const [caller] = await this.target.connect(1);
     let n = written;
     const fillSome = async (): Promise<void> => {
-      while (n < this.plan.keys) await caller!.put(keyOf(n++), this.value);
+      while (n < this.setup.keys) await caller!.put(keyOf(n++), this.value);
     };
     await Promise.all(Array.from({ length: fillInFlight }, fillSome));
     await caller!.close();
   }
 
   async measure(work: Work, load: number, loop: "closed" | "open"): Promise<Cell> {
-    const { ownConnections, connections } = this.plan;
+    const { ownConnections, connections } = this.setup;
     const callers = await this.target.connect(ownConnections ? load : Math.min(connections, load));
     const cell = await this.drive(callers, work, load, loop);
     await Promise.all(callers.map((caller) => caller.close()));
@@ -70,7 +70,7 @@ export class Bench {
     const countersBefore = await this.target.counters();
     const startedAt = performance.now();
     const run = loop === "closed" ? closedLoop : openLoop;
-    const result = await run(this.operation(work, callers), load, this.plan);
+    const result = await run(this.operation(work, callers), load, this.setup);
     const seconds = (performance.now() - startedAt) / 1000;
     const cpu = pids.map((pid, i) => (cpuSeconds(pid) - cpuBefore[i]!) / seconds);
     const counters = await this.target.counters();
@@ -92,7 +92,7 @@ export class Bench {
   }
 
   private operation(work: Work, callers: readonly Caller[]): Operation {
-    const { keys } = this.plan;
+    const { keys } = this.setup;
     const { value, stride } = this;
     const of = (n: number): Caller => callers[n % callers.length]!;
     const key = (n: number): string => keyOf((n * stride) % keys);

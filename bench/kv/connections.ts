@@ -9,7 +9,7 @@ import { openFilesMax } from "../../kvserver/openFiles.js";
 import { markdownTable } from "../markdown.js";
 import { orUsage } from "../usage.js";
 import { Bench, type Cell } from "./cell.js";
-import type { Plan, Work } from "./plan.js";
+import type { Setup, Work } from "./plan.js";
 import { cpuSeconds, openFiles, residentBytes } from "./processes.js";
 import { inMs, percent, whole } from "./report.js";
 import type { Caller, Target } from "./target.js";
@@ -51,20 +51,13 @@ const otherFiles = 200;
 const settleMs = 5_000;
 const KiB = 1024;
 
-const plan: Plan = {
-  targets: values.targets.split(","),
-  work: works,
-  inFlight: [active],
-  rates: [],
+const setup: Setup = {
   connections: 1,
   ownConnections: true,
-  nodes,
   keys: Number(values.keys),
   valueBytes: Number(values["value-bytes"]),
-  rounds: 1,
   warmUpMs: 1_000,
   measureMs: Number(values.seconds) * 1000,
-  out: null,
 };
 
 interface Row {
@@ -126,7 +119,7 @@ async function measureAll(target: Target): Promise<Row[]> {
   const rows: Row[] = [];
   await target.start();
   try {
-    const bench = new Bench(target, plan);
+    const bench = new Bench(target, setup);
     await bench.fill();
     for (const count of counts) rows.push(await measure(target, bench, count));
   } catch (error) {
@@ -143,14 +136,14 @@ if (openFilesMax() < needed) {
   process.exit(2);
 }
 const rows: Row[] = [];
-for (const name of plan.targets) {
+for (const name of values.targets.split(",")) {
   const target = targetOf(name, nodes);
   if (target !== null) rows.push(...(await measureAll(target)));
 }
 note("");
 
 console.log(
-  `${nodes} nodes, ${plan.valueBytes} B values, ${plan.keys} keys, ${active} calls in flight, ` +
+  `${nodes} nodes, ${setup.valueBytes} B values, ${setup.keys} keys, ${active} calls in flight, ` +
     `${values.seconds} s each; ${cpus().length} cores, Node ${process.versions.node}\n`,
 );
 const head = ["target", "connections", "at the leader", "connected s", "KiB each", "idle leader"];

@@ -10,7 +10,7 @@ import { markdownTable } from "../markdown.js";
 import { orUsage } from "../usage.js";
 import { Bench, type Cell } from "./cell.js";
 import { MprpcCluster } from "./mprpcCluster.js";
-import type { Plan, Work } from "./plan.js";
+import type { Setup, Work } from "./plan.js";
 import { cpuMicros, inMs, whole } from "./report.js";
 import { stepTimes } from "./steps.js";
 import { note } from "./targets.js";
@@ -56,21 +56,14 @@ interface Row {
   readonly compacted: boolean;
 }
 
-function planOf(keys: number): Plan {
+function setupOf(keys: number): Setup {
   return {
-    targets: ["mprpc-raft"],
-    work: works,
-    inFlight: [inFlight],
-    rates: [],
     connections: 1,
     ownConnections: false,
-    nodes,
     keys,
     valueBytes,
-    rounds: 1,
     warmUpMs: 1_000,
     measureMs: Number(values.seconds) * 1000,
-    out: null,
   };
 }
 
@@ -82,7 +75,7 @@ async function measure(pass: string): Promise<Row[]> {
   try {
     let written = 0;
     for (const keys of sizes) {
-      const bench = new Bench(target, planOf(keys));
+      const bench = new Bench(target, setupOf(keys));
       note(`snapshots ${pass}: writing ${keys} keys`);
       await bench.fill(written);
       written = keys;

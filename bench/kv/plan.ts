@@ -2,20 +2,24 @@ import { parseArgs } from "node:util";
 
 export type Work = "put" | "get";
 
-export interface Plan {
+/** How one target is driven, whatever else is measured beside. */
+export interface Setup {
+  readonly connections: number;
+  readonly ownConnections: boolean;
+  readonly keys: number;
+  readonly valueBytes: number;
+  readonly warmUpMs: number;
+  readonly measureMs: number;
+}
+
+export interface Plan extends Setup {
   readonly targets: readonly string[];
   readonly work: readonly Work[];
   readonly inFlight: readonly number[];
   /** Open loop instead, at these rates. */
   readonly rates: readonly number[];
-  readonly connections: number;
-  readonly ownConnections: boolean;
   readonly nodes: number;
-  readonly keys: number;
-  readonly valueBytes: number;
   readonly rounds: number;
-  readonly warmUpMs: number;
-  readonly measureMs: number;
   readonly out: string | null;
 }
 

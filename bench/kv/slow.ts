@@ -9,7 +9,7 @@ import { markdownTable } from "../markdown.js";
 import { orUsage } from "../usage.js";
 import { Bench, type Cell } from "./cell.js";
 import { MprpcCluster } from "./mprpcCluster.js";
-import type { Plan } from "./plan.js";
+import type { Setup } from "./plan.js";
 import { eventually, residentBytes } from "./processes.js";
 import { inMs, whole } from "./report.js";
 import { note } from "./targets.js";
@@ -56,20 +56,13 @@ const runsMs = 10;
 const catchUpMsMax = 120_000;
 const catchUpPollMs = 10;
 
-const plan: Plan = {
-  targets: ["mprpc-raft"],
-  work: ["put"],
-  inFlight: loads,
-  rates: [],
+const setup: Setup = {
   connections: 1,
   ownConnections: false,
-  nodes,
   keys: Number(values.keys),
   valueBytes: Number(values["value-bytes"]),
-  rounds: 1,
   warmUpMs: 0,
   measureMs: Number(values.seconds) * 1000,
-  out: null,
 };
 
 interface Part {
@@ -138,7 +131,7 @@ async function caughtUp(target: MprpcCluster, follower: number, load: number): P
 }
 
 async function run(target: MprpcCluster, fault: Fault, load: number): Promise<Run> {
-  const bench = new Bench(target, plan);
+  const bench = new Bench(target, setup);
   const callers = await target.connect(1);
   const { leader } = await target.processes();
   const parts: Part[] = [];
@@ -166,7 +159,7 @@ const target = new MprpcCluster(nodes);
 const runs: Run[] = [];
 await target.start();
 try {
-  await new Bench(target, plan).fill();
+  await new Bench(target, setup).fill();
   for (const fault of wanted) for (const load of loads) runs.push(await run(target, fault, load));
 } finally {
   await target.stop();
@@ -174,7 +167,7 @@ try {
 note("");
 
 console.log(
-  `${nodes} nodes, ${plan.valueBytes} B values, ${plan.keys} keys, ${values.seconds} s each; ` +
+  `${nodes} nodes, ${setup.valueBytes} B values, ${setup.keys} keys, ${values.seconds} s each; ` +
     `${cpus().length} cores, Node ${process.versions.node}\n`,
 );
 const columns = ["puts/s", "p50", "p99", "max ms", "leader MiB", "behind", "caught up s"];
