@@ -1,5 +1,5 @@
 import type { Logger } from "../config/logger.js";
-import { entryBytes, type RaftLog } from "./core/raftLog.js";
+import type { RaftLog } from "./core/raftLog.js";
 import type { SnapshotMeta } from "./core/types.js";
 import type { RaftEnvironment } from "./environment.js";
 import type { Persister, SnapshotReader } from "./persister/persister.js";
@@ -18,7 +18,7 @@ export function compactionPoint(log: RaftLog, index: number, trailing: TrailingL
   let through = Math.min(index, log.commitIndex);
   let bytes = 0;
   while (through >= log.firstIndex && index - through < trailing.entriesMax) {
-    bytes += entryBytes(log.entry(through));
+    bytes += log.bytesAt(through);
     if (bytes > trailing.bytesMax) break;
     through--;
   }

@@ -5,8 +5,10 @@ import { rpcLimits } from "../config/options.js";
  * memory that they lie in. Nothing writes to what has arrived, but a few bytes would keep the whole
  * chunk alive in which they came.
  */
-export function keepBytes<Bytes extends Uint8Array>(bytes: Bytes): Bytes {
-  const fills = 2 * bytes.length >= bytes.buffer.byteLength;
-  if (fills && bytes.length >= rpcLimits.lentBytesMin) return bytes;
-  return Uint8Array.prototype.slice.call(bytes) as Bytes;
+export function keepBytes(bytes: Uint8Array): Uint8Array {
+  const { buffer } = bytes;
+  const fills = 2 * bytes.length >= buffer.byteLength;
+  if (fills && bytes.length >= rpcLimits.lentBytesMin)
+    return new Uint8Array(buffer, bytes.byteOffset, bytes.length);
+  return new Uint8Array(bytes);
 }

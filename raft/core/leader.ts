@@ -194,7 +194,7 @@ export class Leader {
 
   committed(from: number, to: number): void {
     for (let index = Math.max(from, this.termStartIndex + 1); index <= to; index++)
-      this.uncommittedBytes -= entryBytes(this.log.entry(index));
+      this.uncommittedBytes -= this.log.bytesAt(index);
   }
 
   confirmReads(): ReadState | null {
