@@ -30,12 +30,15 @@ export class Bench {
   private readonly setup: Setup;
   private readonly value: Uint8Array;
   private readonly stride: number;
+  /** All keys, made beforehand: the client shares the processor with the nodes. */
+  private readonly keys: readonly string[];
 
   constructor(target: Target, setup: Setup) {
     this.target = target;
     this.setup = setup;
     this.value = randomBytes(setup.valueBytes);
     this.stride = strideOf(setup.keys);
+    this.keys = Array.from({ length: setup.keys }, (_, n) => keyOf(n));
   }
 
   /** Writes every key once, but for the first `written`. */
@@ -43,7 +46,7 @@ export class Bench {
     const [caller] = await this.target.connect(1);
     let n = written;
     const fillSome = async (): Promise<void> => {
-      while (n < this.setup.keys) await caller!.put(keyOf(n++), this.value);
+      while (n < this.keys.length) await caller!.put(this.keys[n++]!, this.value);
     };
     await Promise.all(Array.from({ length: fillInFlight }, fillSome));
     await caller!.close();
@@ -92,10 +95,9 @@ export class Bench {
   }
 
   private operation(work: Work, callers: readonly Caller[]): Operation {
-    const { keys } = this.setup;
-    const { value, stride } = this;
+    const { value, stride, keys } = this;
     const of = (n: number): Caller => callers[n % callers.length]!;
-    const key = (n: number): string => keyOf((n * stride) % keys);
+    const key = (n: number): string => keys[(n * stride) % keys.length]!;
     if (work === "put") return (n) => of(n).put(key(n), value);
     return (n) => of(n).get(key(n));
   }

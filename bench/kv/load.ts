@@ -25,17 +25,12 @@ class Meter {
     this.until = this.from + measureMs;
   }
 
-  async time(operation: Operation, n: number, startedAt: number): Promise<void> {
-    let failed = 0;
-    try {
-      await operation(n);
-    } catch {
-      failed = 1;
-    }
+  /** A call that was, or should have been, sent at `startedAt` has ended. */
+  ended(startedAt: number, failed: boolean): void {
     const now = performance.now();
     if (now < this.from || now >= this.until) return;
-    this.failures += failed;
-    if (failed === 0) this.recorder.add(now - startedAt);
+    if (failed) this.failures++;
+    else this.recorder.add(now - startedAt);
   }
 
   result(): LoadResult {
@@ -57,8 +52,15 @@ export async function closedLoop(
   const meter = new Meter(times);
   let n = 0;
   const caller = async (): Promise<void> => {
-    for (let now = performance.now(); now < meter.until; now = performance.now())
-      await meter.time(operation, n++, now);
+    for (let now = performance.now(); now < meter.until; now = performance.now()) {
+      let failed = false;
+      try {
+        await operation(n++);
+      } catch {
+        failed = true;
+      }
+      meter.ended(now, failed);
+    }
   };
   await Promise.all(Array.from({ length: inFlight }, caller));
   return meter.result();
@@ -77,11 +79,16 @@ export async function openLoop(
   const meter = new Meter(times);
   const startedAt = performance.now();
   const calls: Promise<void>[] = [];
-  const everyMs = 1000 / callsPerSecond;
   let n = 0;
+  const call = (due: number): Promise<void> =>
+    operation(n++).then(
+      () => meter.ended(due, false),
+      () => meter.ended(due, true),
+    );
+  const everyMs = 1000 / callsPerSecond;
   for (let due = startedAt; due < meter.until;) {
     for (; due <= performance.now() && due < meter.until; due = startedAt + n * everyMs)
-      calls.push(meter.time(operation, n++, due));
+      calls.push(call(due));
     await new Promise((resolve) => setTimeout(resolve, 1));
   }
   await Promise.all(calls);
