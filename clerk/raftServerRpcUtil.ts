@@ -1,4 +1,5 @@
 import { kvServerRpcMethods, type raftKVRpcProctoc } from "../proto/index.js";
+import { getMethod, putAppendMethod } from "../proto/kvCodecs.js";
 import { MprpcController } from "../rpc/mprpcController.js";
 import { RpcStatus } from "../rpc/status.js";
 import type { MethodDescriptor, UnaryChannel } from "../rpc/service.js";
@@ -42,11 +43,11 @@ export class RaftServerRpcUtil implements ServerNode {
   }
 
   putAppend(request: PutAppendRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt {
-    return this.call(kvServerRpcMethods.PutAppend, request, timeoutMs, done);
+    return this.call(putAppendMethod, request, timeoutMs, done);
   }
 
   get(request: GetRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt {
-    return this.call(kvServerRpcMethods.Get, request, timeoutMs, done);
+    return this.call(getMethod, request, timeoutMs, done);
   }
 
   openSession(ClientId: Uint8Array, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt {

@@ -1,22 +1,13 @@
+import type { GetArgs, PutAppendArgs } from "../proto/kvCodecs.js";
 import type { RpcStatus } from "../rpc/status.js";
 
 /** The revision of the wire that a node speaks; 0 until the first reply on each connection. */
 export type Revision = 0 | 1 | 2;
 
-export interface PutAppendRequest {
-  readonly Key: Uint8Array;
-  readonly Value: Uint8Array;
-  readonly Op: Uint8Array;
-  readonly ClientId: Uint8Array;
-  readonly RequestId: number;
-  readonly FirstUnfinished: number;
-}
-
-export interface GetRequest {
-  readonly Key: Uint8Array;
-  readonly ClientId: Uint8Array;
-  readonly RequestId: number;
-}
+export type {
+  GetArgs as GetRequest,
+  PutAppendArgs as PutAppendRequest,
+} from "../proto/kvCodecs.js";
 
 /** What the replies to all three have in common, which is what the Clerk decides by. */
 export interface ServerReply {
@@ -83,8 +74,8 @@ export interface ServerNode {
   readonly revision: Revision;
   /** It told on this connection that it opens none, for nodes of revision 1 share its log. */
   readonly refusesSessions: boolean;
-  putAppend(request: PutAppendRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
-  get(request: GetRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
+  putAppend(request: PutAppendArgs, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
+  get(request: GetArgs, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
   openSession(clientId: Uint8Array, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
   status(timeoutMs: number, done: AttemptDone<ServerStatus>): Attempt;
   close(): void;

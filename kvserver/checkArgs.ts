@@ -1,14 +1,11 @@
 import { replicated } from "../config/options.js";
-import type { raftKVRpcProctoc } from "../proto/index.js";
+import { opAppend, opPut, type PutAppendArgs } from "../proto/kvCodecs.js";
 import { equalBytes } from "./equalBytes.js";
-
-const put = new TextEncoder().encode("Put");
-const append = new TextEncoder().encode("Append");
 
 /** Which operation `PutAppendArgs.Op` names, or null. */
 export function operationOf(op: Uint8Array): "Put" | "Append" | null {
-  if (equalBytes(op, put)) return "Put";
-  return equalBytes(op, append) ? "Append" : null;
+  if (equalBytes(op, opPut)) return "Put";
+  return equalBytes(op, opAppend) ? "Append" : null;
 }
 
 /*
@@ -27,15 +24,12 @@ export function checkClientId(clientId: Uint8Array): string | null {
 }
 
 /** What replicas of the original would leave out: they keep the last id of each ClientId, from 0. */
-export function checkForOriginals(args: raftKVRpcProctoc.PutAppendArgs): string | null {
+export function checkForOriginals(args: PutAppendArgs): string | null {
   if (args.ClientId.length === 0) return "beside nodes of the original a write needs a ClientId";
   return args.RequestId > 0 ? null : "beside nodes of the original RequestId counts from 1";
 }
 
-export function checkPutAppend(
-  args: raftKVRpcProctoc.PutAppendArgs,
-  keyBytesMax: number,
-): string | null {
+export function checkPutAppend(args: PutAppendArgs, keyBytesMax: number): string | null {
   const { RequestId: id, FirstUnfinished: first } = args;
   if (operationOf(args.Op) === null) return 'Op is neither "Put" nor "Append"';
   if (args.Value.length > replicated.valueBytesMax)

@@ -1,6 +1,7 @@
 import { kvOptionsOf, raftDefaults, type KvOptions, type RaftOptions } from "../config/options.js";
 import { silentLogger, type Logger } from "../config/logger.js";
 import type { raftKVRpcProctoc } from "../proto/index.js";
+import type { GetArgs, PutAppendArgs } from "../proto/kvCodecs.js";
 import { ApplyChan } from "../raft/applyChan.js";
 import type { ApplyMsg } from "../raft/applyMsg.js";
 import type { LeaseRead, SoftState } from "../raft/core/index.js";
@@ -43,8 +44,6 @@ export interface KvServerConfig {
 }
 
 type Done = (response: unknown) => void;
-type PutAppendArgs = raftKVRpcProctoc.PutAppendArgs;
-type GetArgs = raftKVRpcProctoc.GetArgs;
 type OpenSessionArgs = raftKVRpcProctoc.OpenSessionArgs;
 
 /** A GetReply with Err "OK" and the tag of its value. */

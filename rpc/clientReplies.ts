@@ -17,6 +17,7 @@ import {
   writeControl,
 } from "./framing.js";
 import { LegacyReplyReader } from "./legacyReplyReader.js";
+import { decodePart } from "./service.js";
 import { RpcError, RpcStatus, statusFromNumber } from "./status.js";
 import { isTlsAlert } from "./tlsError.js";
 
@@ -88,7 +89,7 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
     this.#watch.stop();
   }
 
-  onFrame(header: ReplyHeader, body: Buffer): void {
+  onFrame(header: ReplyHeader, bytes: Buffer, start: number, end: number): void {
     this.#everReplied = true;
     const call = this.#window.find(header.callId);
     if (call === null) {
@@ -97,12 +98,12 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
       return;
     }
     if (call.stream !== null || (header.flags & moreFlag) !== 0) {
-      this.#onStreamFrame(call, header, body);
+      this.#onStreamFrame(call, header, bytes.subarray(start, end));
       return;
     }
     this.#window.remove(call);
     call.controller.replyMetadata = header.metadata;
-    if (header.status === RpcStatus.OK) complete(call, body);
+    if (header.status === RpcStatus.OK) complete(call, bytes, start, end);
     else this.#onFailure(call, header);
   }
 
@@ -216,7 +217,7 @@ export class ClientReplies implements FrameSink<ReplyHeader> {
     this.#everReplied = true;
     this.#window.forEach((call) => {
       this.#window.remove(call);
-      if (call.stream === null) complete(call, reply);
+      if (call.stream === null) complete(call, reply, 0, reply.length);
       else call.failWith(noStreams(), false);
     });
   }
@@ -227,10 +228,10 @@ export function noStreams(): RpcError {
   return new RpcError(RpcStatus.UNIMPLEMENTED, "the server speaks revision 1, without streams");
 }
 
-function complete(call: ClientCall, body: Buffer): void {
+function complete(call: ClientCall, bytes: Buffer, start: number, end: number): void {
   let response: unknown;
   try {
-    response = call.kind.response.decode(body);
+    response = decodePart(call.kind.response, bytes, start, end);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
     call.fail(`the reply can't be decoded: ${text}`, RpcStatus.INTERNAL, false, error);

@@ -38,6 +38,18 @@ export function defineCodec<T, Init>(
   fullName: string,
   fields: readonly CheckedField[],
 ): NamedCodec<T, Init> {
+  const decodePart = (bytes: Uint8Array, start: number, end: number): T => {
+    try {
+      return message.decode(reader.open(bytes, start, end));
+    } catch (error) {
+      // Once more, for an error whose positions count from where the message begins.
+      if (start > 0) return decodePart(bytes.subarray(start, end), 0, end - start);
+      throw decodeError(error, fullName);
+    } finally {
+      // Otherwise the last message would keep the whole chunk that it arrived in.
+      reader.open(nothing);
+    }
+  };
   return {
     fullName,
     encode(value, writer) {
@@ -47,16 +59,8 @@ export function defineCodec<T, Init>(
         throw encodeError(error, fullName, value, fields);
       }
     },
-    decode(bytes) {
-      try {
-        return message.decode(reader.open(bytes));
-      } catch (error) {
-        throw decodeError(error, fullName);
-      } finally {
-        // Otherwise the last message would keep the whole chunk that it arrived in.
-        reader.open(nothing);
-      }
-    },
+    decode: (bytes) => decodePart(bytes, 0, bytes.length),
+    decodePart,
   };
 }
 

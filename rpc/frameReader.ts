@@ -5,10 +5,10 @@ import { readVarint, varintIncomplete, type VarintResult } from "./varint.js";
 /** Where the frames of a stream go. */
 export interface FrameSink<Header extends FrameHeader> {
   /**
-   * A whole frame. `header` is valid during the call; `body` never changes, and may be a view into a
-   * chunk.
+   * A whole frame, its body `bytes[start..end)`, mostly a part of the chunk that it arrived in.
+   * `header` is valid during the call; `bytes` never changes.
    */
-  onFrame(header: Header, body: Buffer): void;
+  onFrame(header: Header, bytes: Buffer, start: number, end: number): void;
   /** A frame whose body is over the limit. It will be skipped, without being kept anywhere. */
   onOversized(header: Header): void;
   /** What arrives can't be told apart any more. Nothing further is read. */
@@ -165,7 +165,7 @@ export class FrameReader<Header extends FrameHeader> {
     const bodyEnd = position + bodySize;
     if (bodyEnd <= chunk.length) {
       this.#framesRead++;
-      this.#sink.onFrame(this.#header, chunk.subarray(position, bodyEnd));
+      this.#sink.onFrame(this.#header, chunk, position, bodyEnd);
       return bodyEnd;
     }
     this.#stage = "body";
@@ -179,7 +179,7 @@ export class FrameReader<Header extends FrameHeader> {
     if (this.#body.length === bodySize) {
       this.#stage = "head";
       this.#framesRead++;
-      this.#sink.onFrame(this.#header, this.#body.take());
+      this.#sink.onFrame(this.#header, this.#body.take(), 0, bodySize);
     }
     return end;
   }

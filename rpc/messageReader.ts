@@ -43,14 +43,31 @@ export class MessageReader extends PlainReader {
   lastTag = 0;
   #low = 0;
   #high = 0;
+  /** The memory under `buf` and where that begins, once somebody asked: it is slow to ask. */
+  #memory: ArrayBufferLike | null = null;
+  #offset = 0;
 
-  /** Starts over with other bytes. */
-  open(bytes: Uint8Array): this {
+  /** Starts over with a message that is `bytes[start..end)`. */
+  open(bytes: Uint8Array, start = 0, end: number = bytes.length): this {
     this.buf = bytes;
-    this.pos = 0;
-    this.len = bytes.length;
+    this.pos = start;
+    this.len = end;
     this.view = null;
+    this.#memory = null;
     return this;
+  }
+
+  /** As `bytes`, but never a Buffer: a plain view is made in half the time. */
+  plainBytes(): Uint8Array {
+    const length = this.uint32();
+    const start = this.pos;
+    if (length > this.len - start) throw new RangeError("a field goes on beyond the end");
+    this.pos = start + length;
+    if (this.#memory === null) {
+      this.#memory = this.buf.buffer;
+      this.#offset = this.buf.byteOffset;
+    }
+    return new Uint8Array(this.#memory, this.#offset + start, length);
   }
 
   override tag(): number {

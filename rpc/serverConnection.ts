@@ -206,13 +206,13 @@ export class ServerConnection
     else this.#dispatch.refuse(header, error);
   }
 
-  onFrame(header: RequestHeader, body: Buffer): void {
+  onFrame(header: RequestHeader, bytes: Buffer, start: number, end: number): void {
     if (this.#surplus && !this.#mayStay(header)) return;
     if (this.#revision !== 2) this.#learnRevision(header.callId);
     this.#countRequest();
     if (header.flags !== 0 && this.#onControl(header)) return;
     if (this.#ending) this.#dispatch.refuse(header, shuttingDown(), refusedFlag);
-    else this.#dispatch.request(header, body);
+    else this.#dispatch.request(header, bytes, start, end);
   }
 
   /** A caller that sends without an end must not keep the loop from everything else. */

@@ -23,6 +23,7 @@ import {
 } from "./serverErrors.js";
 import { ServerReplies } from "./serverReplies.js";
 import { overflow, ServerStreams } from "./serverStreams.js";
+import { decodePart } from "./service.js";
 import { RpcError, RpcStatus } from "./status.js";
 
 /** What all connections of a provider have in common. */
@@ -116,12 +117,12 @@ export class ServerDispatch implements ServerCallOwner {
     this.#now = 0;
   }
 
-  /** `header` and `body` are valid during the call, as a `FrameSink` gets them. */
-  request(header: RequestHeader, body: Buffer): void {
+  /** All of it is valid during the call, as a `FrameSink` gets it. */
+  request(header: RequestHeader, bytes: Buffer, start: number, end: number): void {
     const callId = answerIdOf(header);
     const offered = this.#context.methods.find(header);
     if (offered === null) this.#refuse(callId, this.#unknownMethod(header));
-    else this.#start(offered, callId, header, body);
+    else this.#start(offered, callId, header, bytes, start, end);
   }
 
   /** Answers a request that no handler will see. */
@@ -185,7 +186,14 @@ export class ServerDispatch implements ServerCallOwner {
     return new RpcError(RpcStatus.UNIMPLEMENTED, text);
   }
 
-  #start(offered: OfferedMethod, callId: number, header: RequestHeader, body: Buffer): void {
+  #start(
+    offered: OfferedMethod,
+    callId: number,
+    header: RequestHeader,
+    bytes: Buffer,
+    start: number,
+    end: number,
+  ): void {
     const refusal = offered.streams ? this.#streams.refusal(offered, callId, header.credit) : null;
     if (refusal !== null) {
       this.#refuse(callId, refusal);
@@ -198,7 +206,7 @@ export class ServerDispatch implements ServerCallOwner {
     }
     let request: unknown;
     try {
-      request = offered.method.request.decode(body);
+      request = decodePart(offered.method.request, bytes, start, end);
     } catch (error) {
       this.#refuse(callId, undecodable(error));
       return;

@@ -22,6 +22,14 @@ export interface Codec<T, Init = T> {
    * @throws Error when `bytes` is not such a message.
    */
   decode(bytes: Uint8Array): T;
+  /** As `decode`, of `bytes[start..end)`: where it is there, no view is made of each message. */
+  decodePart?(bytes: Uint8Array, start: number, end: number): T;
+}
+
+/** Reads the message `bytes[start..end)`, as `Codec.decode` does. */
+export function decodePart<T>(codec: Codec<T>, bytes: Uint8Array, start: number, end: number): T {
+  if (codec.decodePart !== undefined) return codec.decodePart(bytes, start, end);
+  return codec.decode(bytes.subarray(start, end));
 }
 
 /** A codec that knows its message's full name, as generated ones do: `shop.v1.OutOfStock`. */

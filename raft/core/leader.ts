@@ -283,10 +283,9 @@ export class Leader {
   }
 
   private quorumOf(own: number, valueOf: (follower: Progress) => number): number {
-    const values = this.followers.map((follower) =>
-      follower.joining === 0 ? valueOf(follower) : -Infinity,
-    );
-    values.push(own);
+    const values = [own];
+    for (const follower of this.followers)
+      values.push(follower.joining === 0 ? valueOf(follower) : -Infinity);
     return quorumValue(values);
   }
 

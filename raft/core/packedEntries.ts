@@ -109,7 +109,7 @@ export class PackedEntries {
     const last = Math.min(end - block.firstIndex, block.ends.length) - 1;
     const start = startOf(block, first);
     // The block may be filled again while they are in use.
-    const bytes = block.isOurs ? block.bytes.slice(start, block.ends[last]!) : block.bytes;
+    const bytes = block.isOurs ? block.bytes.slice(start, block.ends[last]) : block.bytes;
     for (let at = first; at <= last; at++) {
       const index = block.firstIndex + at;
       const command = bytes.subarray(startOf(block, at) - start, block.ends[at]! - start);

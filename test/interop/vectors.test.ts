@@ -57,11 +57,14 @@ function readRequest(hex: string): { method: MethodDescriptor; request: unknown 
   const taken: { method: MethodDescriptor; request: unknown }[] = [];
   const limits = { headerBytesMax, bodyBytesMax: requestBytesMax };
   const reader = new FrameReader(new RequestHeader(), false, limits, {
-    onFrame({ serviceName, methodName, callId }, body) {
+    onFrame({ serviceName, methodName, callId }, bytes, start, end) {
       expect(callId).toBe(0);
       const method = methods.get(`${serviceName}.${methodName}`)!;
       // Decoded bytes are views, and the reader keeps its buffers.
-      taken.push({ method, request: method.request.decode(Buffer.from(body)) });
+      taken.push({
+        method,
+        request: method.request.decode(Buffer.from(bytes.subarray(start, end))),
+      });
     },
     onOversized: () => expect.unreachable("over the limit"),
     onGarbage: (reason) => expect.unreachable(reason),

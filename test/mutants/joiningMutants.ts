@@ -32,8 +32,8 @@ export const joiningMutants: readonly Mutant[] = [
     edits: [
       {
         file: "raft/core/leader.ts",
-        from: "follower.joining === 0 ? valueOf(follower) : -Infinity,",
-        to: "valueOf(follower),",
+        from: "values.push(follower.joining === 0 ? valueOf(follower) : -Infinity);",
+        to: "values.push(valueOf(follower));",
       },
     ],
   },

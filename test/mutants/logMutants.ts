@@ -141,6 +141,18 @@ export const logMutants: readonly Mutant[] = [
     ],
   },
   {
+    name: "packed before it is committed",
+    breaks: "entries that a conflict may replace are packed, where nothing changes them",
+    layer,
+    edits: [
+      {
+        file: "raft/core/raftLog.ts",
+        from: "this.pack(Math.min(this.commit, this.saving));",
+        to: "this.pack(Math.min(this.lastIndex, this.saving));",
+      },
+    ],
+  },
+  {
     name: "match index moves back",
     breaks: "a late acknowledgement takes back a newer one",
     layer,
@@ -218,8 +230,8 @@ export const logMutants: readonly Mutant[] = [
     edits: [
       {
         file: leader,
-        from: "this.uncommittedBytes -= entryBytes(this.log.entry(index));",
-        to: "entryBytes(this.log.entry(index));",
+        from: "this.uncommittedBytes -= this.log.bytesAt(index);",
+        to: "this.log.bytesAt(index);",
       },
     ],
   },

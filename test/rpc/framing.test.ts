@@ -62,7 +62,8 @@ function collector<Header extends FrameHeader>(
   const oversized: unknown[] = [];
   const garbage: string[] = [];
   const reader = new FrameReader(header, mark, readerLimits, {
-    onFrame: (found, body) => frames.push({ header: describeFrame(found), body: latin1(body) }),
+    onFrame: (found, bytes, start, end) =>
+      frames.push({ header: describeFrame(found), body: latin1(bytes.subarray(start, end)) }),
     onOversized: (found) => oversized.push(describeFrame(found)),
     onGarbage: (reason) => garbage.push(reason),
   });

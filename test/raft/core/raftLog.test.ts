@@ -85,7 +85,7 @@ class LogAndDisk {
 }
 
 function oneEntry(index: number, term: number): Entry[] {
-  return [{ index, term, command: new Uint8Array(0) }];
+  return [{ index, term, command: Uint8Array.of(index, term) }];
 }
 
 describe("RaftLog", () => {
@@ -97,7 +97,7 @@ describe("RaftLog", () => {
         for (const next of steps) {
           both.run(next);
           for (let index = log.firstIndex; index <= log.durableIndex; index++)
-            expect(disk[index]).toBe(log.entry(index));
+            expect(disk[index]).toEqual(log.entry(index));
           expect(log.durableIndex).toBeLessThanOrEqual(log.lastIndex);
           expect(log.commitIndex).toBeLessThanOrEqual(log.lastIndex);
           expect(log.firstIndex).toBeLessThanOrEqual(log.commitIndex + 1);
@@ -105,6 +105,26 @@ describe("RaftLog", () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test("a slice is the same array for the next follower, and another once the log was rewritten", () => {
+    const log = new RaftLog({ index: 0, term: 0 }, []);
+    for (const index of [1, 2, 3, 4]) log.append(oneEntry(index, 1));
+    log.takeUnsaved(1);
+    log.saved(1);
+    log.commitTo(2);
+    log.commitTo(3);
+    const all = log.slice(1, 10, 1e6);
+    expect(all).toEqual([1, 2, 3, 4].flatMap((index) => oneEntry(index, 1)));
+    expect(log.slice(1, 10, 1e6)).toBe(all);
+    expect(log.slice(2, 2, 1e6)).toEqual(all.slice(1, 3));
+    expect(log.slice(1, 10, 1)).toEqual(all.slice(0, 1));
+    log.slice(1, 10, 1e6);
+    log.truncate(4);
+    log.append(oneEntry(4, 2));
+    expect(log.slice(1, 10, 1e6)).toEqual([...all.slice(0, 3), ...oneEntry(4, 2)]);
+    log.compact(1);
+    expect(log.slice(2, 10, 1e6)).toHaveLength(3);
   });
 
   test("committed entries can't be truncated, nor uncommitted ones compacted", () => {
