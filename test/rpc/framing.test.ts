@@ -62,8 +62,8 @@ function collector<Header extends FrameHeader>(
   const oversized: unknown[] = [];
   const garbage: string[] = [];
   const reader = new FrameReader(header, mark, readerLimits, {
-    onFrame: (found, bytes, start, end) =>
-      frames.push({ header: describeFrame(found), body: latin1(bytes.subarray(start, end)) }),
+    onFrame: (found, chunk, start, end) =>
+      frames.push({ header: describeFrame(found), body: latin1(chunk.subarray(start, end)) }),
     onOversized: (found) => oversized.push(describeFrame(found)),
     onGarbage: (reason) => garbage.push(reason),
   });
