@@ -36,6 +36,8 @@ const rounds = Number(values.rounds);
 const writers = Number(values.writers);
 /** Before an end, and from an end to the search for the gap that it tore. */
 const calmMs = 2_000;
+/** A gap that begins later after an end than this is none of its doing: a disk stalls now and then. */
+const beginsWithinMs = 100;
 
 const network = signal === "VANISH" ? await NetCluster.create(3) : null;
 const cluster = network ?? (await Cluster.create(3));
@@ -64,16 +66,23 @@ function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** The longest time without an acknowledgement since the one numbered `from`. */
+/**
+ * The longest time without an acknowledgement that began at `from` or soon after, with the one it
+ * fell into.
+ */
 function longestGap(from: number): number {
   let longest = 0;
-  for (let i = from + 1; i < acknowledgedAt.length; i++)
-    longest = Math.max(longest, acknowledgedAt[i]! - acknowledgedAt[i - 1]!);
+  let i = acknowledgedAt.findLastIndex((at) => at < from) + 1;
+  for (; i < acknowledgedAt.length; i++) {
+    const before = acknowledgedAt[i - 1] ?? from;
+    if (before > from + beginsWithinMs) break;
+    longest = Math.max(longest, acknowledgedAt[i]! - before);
+  }
   return longest;
 }
 
 interface Round {
-  /** The longest gap while nothing happened: what the machine itself does to them. */
+  /** As long, while nothing happened: what the machine itself does to them. */
   readonly calm: number;
   readonly gap: number;
 }
@@ -97,15 +106,15 @@ function end(node: number): () => Promise<void> {
 }
 
 async function endLeader(): Promise<Round> {
-  const begin = Math.max(0, acknowledgedAt.length - 1);
+  const begin = performance.now();
   await sleep(calmMs);
   const calm = longestGap(begin);
   const states = await clerk.status({ timeoutMs: 1_000 });
   const leader = states.findIndex(({ status }) => status?.Role === "leader");
-  const last = acknowledgedAt.length - 1;
+  const endedAt = performance.now();
   const revive = end(leader);
   await sleep(calmMs);
-  const gap = longestGap(last);
+  const gap = longestGap(endedAt);
   await revive();
   await sleep(calmMs);
   return { calm, gap };
@@ -129,7 +138,9 @@ const written = await writing;
 for (const [id, marks] of written.entries())
   if ((await clerk.getString(`key${id}`)) !== marks.join("")) throw new Error(`key${id} is wrong`);
 
-console.log(`longest time between two acknowledged writes, of ${writers} writers`);
+console.log(
+  `longest time between two acknowledged writes, of ${writers} writers, begun within ${beginsWithinMs} ms`,
+);
 console.log(
   `  leader ended by ${signal}, ${rounds} times: ${range(results.map((one) => one.gap))}`,
 );
