@@ -8,7 +8,7 @@ const copiedBytesMax = 16 * 1024;
  * Blocks that are free and wait to be filled again, for each new one brings the next full collection
  * nearer: about what goes with one snapshot.
  */
-const spareBlocksMax = 96;
+const spareBlocksMax = 64;
 
 /** Memory that the commands of consecutive entries lie in. */
 interface Block {
