@@ -16,7 +16,7 @@ import { StorageError } from "./storageError.js";
 import { dataSync, type StorageFile, type StorageFs } from "./storageFs.js";
 
 /** Written and synced at once, so that the syncs of the log in between don't wait for more. */
-const zeros = new Uint8Array(256 * 1024);
+const zeros = new Uint8Array(512 * 1024);
 
 /** What is being made: unusable until it is renamed, and removed when a directory is opened. */
 export const temporarySuffix = ".tmp";

@@ -242,7 +242,7 @@ describe("segments", () => {
 
   test("its zeros are synced step by step: a sync of the log never stands behind all of them", async () => {
     const disk = new MemoryDisk();
-    await open(disk, { segmentBytes: 1 << 20 });
+    await open(disk, { segmentBytes: 1 << 21 });
     const made = disk.calls.filter((call) => call.includes("0001.log.tmp"));
     const kinds = made.map((call) => call.replace(/ .*/, "")).join(" ");
     expect(kinds).toMatch(/^open (write sync ){3}write write sync rename/);
