@@ -238,7 +238,7 @@ export const storageTuningDefaults: StorageTuning = {
   snapshotBufferBytes: 64 * KiB,
   snapshotBufferBytesMax: 1 * MiB,
   snapshotWriteMsMax: 4,
-  snapshotSyncBytes: 8 * MiB,
+  snapshotSyncBytes: 2 * MiB,
 };
 
 /** The key-value service. */

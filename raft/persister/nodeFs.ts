@@ -5,6 +5,7 @@ import { promisify } from "node:util";
 import { lockDirectory } from "./dirLock.js";
 import { errnoOf, systemError } from "./storageError.js";
 import type { StorageFile, StorageFs } from "./storageFs.js";
+import { unlinkGently } from "./unlinkGently.js";
 import { writeFully, writeFullySync } from "./writeFully.js";
 
 const write = promisify(fs.write);
@@ -22,6 +23,15 @@ async function attempt<T>(doing: string, path: string, operation: () => Promise<
   } catch (error) {
     throw systemError(error, doing, path);
   }
+}
+
+/** How often this process has which file open, or is about to. */
+const openFiles = new Map<string, number>();
+
+function countOpen(path: string, more: 1 | -1): void {
+  const count = (openFiles.get(path) ?? 0) + more;
+  if (count > 0) openFiles.set(path, count);
+  else openFiles.delete(path);
 }
 
 class NodeFile implements StorageFile {
@@ -84,8 +94,24 @@ class NodeFile implements StorageFile {
   }
 
   close(): Promise<void> {
+    countOpen(this.path, -1);
     return attempt("close", this.path, () => close(this.fd));
   }
+}
+
+async function openFile(path: string, how: keyof typeof flags): Promise<StorageFile> {
+  countOpen(path, 1);
+  try {
+    return new NodeFile(path, await openFd(path, flags[how], 0o600));
+  } catch (error) {
+    countOpen(path, -1);
+    throw error;
+  }
+}
+
+/** Whoever reads it, a snapshot that is being sent, goes on with all of it. */
+function unlink(path: string): Promise<void> {
+  return openFiles.has(path) ? fs.promises.unlink(path) : unlinkGently(path);
 }
 
 async function syncDirectory(path: string): Promise<void> {
@@ -135,10 +161,9 @@ export const nodeFs: StorageFs = {
   makeDirectory: (path) => attempt("mkdir", path, () => makeDirectory(resolve(path))),
   lock: (directory) => attempt("lock", directory, () => lockDirectory(directory)),
   list: (directory) => attempt("list", directory, () => fs.promises.readdir(directory)),
-  open: (path, how) =>
-    attempt("open", path, async () => new NodeFile(path, await openFd(path, flags[how], 0o600))),
+  open: (path, how) => attempt("open", path, () => openFile(path, how)),
   rename: (from, to) => attempt("rename", from, () => fs.promises.rename(from, to)),
-  unlink: (path) => attempt("unlink", path, () => fs.promises.unlink(path)),
+  unlink: (path) => attempt("unlink", path, () => unlink(path)),
   syncDirectory: (path) => attempt("sync", path, () => syncDirectory(path)),
   freeBytes: (path) => attempt("statfs", path, () => freeBytes(path)),
 };

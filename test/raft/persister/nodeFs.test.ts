@@ -1,8 +1,9 @@
-import { mkdtemp, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { link, mkdtemp, readdir, readFile, readlink, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { nodeFs } from "../../../raft/persister/nodeFs.js";
+import { eventually } from "../../eventually.js";
 
 let dir: string;
 beforeEach(async () => {
@@ -46,4 +47,52 @@ test("what lies beyond 2 GiB is written and read where it belongs", async () => 
   expect(await file.read(into, at + 4)).toBe(2 * bytes.length - 4);
   expect(into.subarray(0, 16).toString()).toBe("behindfar behind");
   await file.close();
+});
+
+/** Too large to go at once. */
+const largeBytes = 12 * 1024 * 1024;
+
+async function writeLarge(): Promise<string> {
+  const file = path.join(dir, "large");
+  await writeFile(file, Buffer.alloc(largeBytes, 7));
+  return file;
+}
+
+/** How often this process has a file open that has no name any more. */
+async function removedButOpen(file: string): Promise<number> {
+  const descriptors = await readdir("/proc/self/fd");
+  const targets = await Promise.all(
+    descriptors.map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => "")),
+  );
+  return targets.filter((target) => target === `${file} (deleted)`).length;
+}
+
+test("a large file's name goes at once, and its memory soon after", async () => {
+  const file = await writeLarge();
+  await nodeFs.unlink(file);
+  expect(await readdir(dir)).toEqual([]);
+  await eventually("it is given back", async () => (await removedButOpen(file)) === 0);
+  await expect(nodeFs.unlink(file)).rejects.toMatchObject({ file });
+});
+
+test("whoever has a removed file open reads all of it", async () => {
+  const file = await writeLarge();
+  const readers = [await nodeFs.open(file, "read"), await nodeFs.open(file, "read")] as const;
+  await readers[0].close();
+  await nodeFs.unlink(file);
+  await eventually("nobody else has it", async () => (await removedButOpen(file)) === 1);
+  const bytes = new Uint8Array(largeBytes);
+  expect(await readers[1].read(bytes, 0)).toBe(largeBytes);
+  expect(bytes.every((byte) => byte === 7)).toBe(true);
+  await readers[1].close();
+});
+
+test("a removed file stays whole under another name", async () => {
+  const file = await writeLarge();
+  const backup = path.join(dir, "backup");
+  await link(file, backup);
+  await nodeFs.unlink(file);
+  await eventually("it is closed", async () => (await removedButOpen(file)) === 0);
+  expect((await readFile(backup)).every((byte) => byte === 7)).toBe(true);
+  expect((await stat(backup)).size).toBe(largeBytes);
 });
