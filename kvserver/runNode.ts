@@ -4,7 +4,7 @@ import type { RunArguments } from "./args.js";
 import { exitCodeOf, exitCodes } from "./exitCodes.js";
 import { describeNode, KvNode } from "./node.js";
 import { packageVersion } from "./version.js";
-import { settleYoungGeneration } from "./youngGeneration.js";
+import { settleHeap } from "./heap.js";
 
 /**
  * Runs one node in this process until `stop` is called on what it returns, or until it fails.
@@ -22,7 +22,7 @@ export async function runNode(
       0,
       `there is no node ${id}: it lists 0 to ${count - 1}`,
     );
-  settleYoungGeneration();
+  settleHeap();
   const settings = readSettings(nodeList, process.env, args.settings);
   const log = makeLogger(args.logLevel);
   for (const warning of [...nodeList.warnings, ...settings.warnings]) log.warn({}, warning);
