@@ -126,7 +126,7 @@ export class Invariants implements DiskObserver {
       const entry = log.entry(index);
       const before = shadow.log[index];
       // Logs change at their end; `checkAll` looks at the rest now and then.
-      if (before === entry) break;
+      if (before !== undefined && isSameEntry(before, entry)) break;
       check(!stillLeads || before === undefined, () => [
         `Leader Append-Only: leader ${node.id} of term ${term} rewrote ${index}`,
       ]);
