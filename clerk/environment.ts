@@ -1,4 +1,5 @@
 import { randomBytes } from "node:crypto";
+import { performance } from "node:perf_hooks";
 
 /** What the Clerk takes from the world beside the network; tests have their own. */
 export interface ClerkEnvironment {
@@ -13,6 +14,7 @@ export interface ClerkEnvironment {
 }
 
 export const realEnvironment: ClerkEnvironment = {
+  // The import, for each use of the global looks it up anew.
   now: () => performance.now(),
   random: () => Math.random(),
   randomBytes,

@@ -79,7 +79,7 @@ function writeNumber(writer: ByteWriter, field: number, value: number | undefine
 }
 
 /** As `plainBytes`, without a view of its own for what is mostly said. */
-function bytesOrOneOf(first: Uint8Array, second: Uint8Array): Uint8Array {
+function bytesOrOneOf(first: Uint8Array, second = first): Uint8Array {
   if (startsWith(first)) return first;
   return startsWith(second) ? second : reader.plainBytes();
 }
@@ -162,7 +162,7 @@ export const putAppendReplyCodec = codecOf<PutAppendReply>(
     let LeaderHint = 0;
     while (reader.pos < reader.len) {
       const field = reader.tag();
-      if (field === tag.bytes1) Err = bytesOrOneOf(errOk, errOk);
+      if (field === tag.bytes1) Err = bytesOrOneOf(errOk);
       else if (field === tag.varint2) LeaderHint = reader.int32();
       else reader.skipType(field & 7);
     }
@@ -205,7 +205,7 @@ export const getReplyCodec = codecOf<GetReply>(
     let LeaderHint = 0;
     while (reader.pos < reader.len) {
       const field = reader.tag();
-      if (field === tag.bytes1) Err = bytesOrOneOf(errOk, errOk);
+      if (field === tag.bytes1) Err = bytesOrOneOf(errOk);
       else if (field === tag.bytes2) Value = reader.plainBytes();
       else if (field === tag.varint3) LeaderHint = reader.int32();
       else reader.skipType(field & 7);

@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import { turn } from "../rpc/turn.js";
 
 /** What the driver takes from the world beside disk and network; a simulation has its own. */
@@ -13,6 +14,7 @@ export interface RaftEnvironment {
 }
 
 export const realEnvironment: RaftEnvironment = {
+  // The import, for each use of the global looks it up anew.
   now: () => performance.now(),
   random: () => Math.random(),
   setTimer(ms, task) {

@@ -1,3 +1,4 @@
+import { performance } from "node:perf_hooks";
 import { LatencyRecorder, type Latency } from "./latency.js";
 
 export interface LoadResult extends Latency {
