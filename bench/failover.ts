@@ -105,12 +105,20 @@ function end(node: number): () => Promise<void> {
   };
 }
 
+/** A busy node may not answer in time. */
+async function leaderNow(): Promise<number> {
+  for (;;) {
+    const nodes = await clerk.status({ timeoutMs: 1_000 });
+    const leader = nodes.find(({ status }) => status?.Role === "leader");
+    if (leader !== undefined) return leader.id;
+  }
+}
+
 async function endLeader(): Promise<Round> {
   const begin = performance.now();
   await sleep(calmMs);
   const calm = longestGap(begin);
-  const states = await clerk.status({ timeoutMs: 1_000 });
-  const leader = states.findIndex(({ status }) => status?.Role === "leader");
+  const leader = await leaderNow();
   const endedAt = performance.now();
   const revive = end(leader);
   await sleep(calmMs);
