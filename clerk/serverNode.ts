@@ -1,13 +1,13 @@
-import type { GetArgs, PutAppendArgs } from "../proto/kvCodecs.js";
+import type {
+  GetArgs as GetRequest,
+  PutAppendArgs as PutAppendRequest,
+} from "../proto/kvCodecs.js";
 import type { RpcStatus } from "../rpc/status.js";
 
 /** The revision of the wire that a node speaks; 0 until the first reply on each connection. */
 export type Revision = 0 | 1 | 2;
 
-export type {
-  GetArgs as GetRequest,
-  PutAppendArgs as PutAppendRequest,
-} from "../proto/kvCodecs.js";
+export type { GetRequest, PutAppendRequest };
 
 /** What the replies to all three have in common, which is what the Clerk decides by. */
 export interface ServerReply {
@@ -74,8 +74,8 @@ export interface ServerNode {
   readonly revision: Revision;
   /** It told on this connection that it opens none, for nodes of revision 1 share its log. */
   readonly refusesSessions: boolean;
-  putAppend(request: PutAppendArgs, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
-  get(request: GetArgs, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
+  putAppend(request: PutAppendRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
+  get(request: GetRequest, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
   openSession(clientId: Uint8Array, timeoutMs: number, done: AttemptDone<ServerReply>): Attempt;
   status(timeoutMs: number, done: AttemptDone<ServerStatus>): Attempt;
   close(): void;
