@@ -1,9 +1,7 @@
 import { rpcLimits } from "../config/options.js";
 import { ByteWriter } from "../rpc/byteWriter.js";
-import { keepBytes } from "../rpc/keepBytes.js";
-import { MessageReader } from "../rpc/messageReader.js";
-import type { Codec } from "../rpc/service.js";
-import { RpcError, RpcStatus } from "../rpc/status.js";
+import { handCodec, lendBytes, noBytes, writeNumber } from "../rpc/handCodec.js";
+import type { MessageReader } from "../rpc/messageReader.js";
 import { varintSize } from "../rpc/varint.js";
 import type { AppendEntries, AppendEntriesReply, Entry } from "./core/types.js";
 
@@ -30,29 +28,28 @@ const logIndexTag = 24;
 
 /** Bytes that a writer wants free before it writes a number. */
 const varint64BytesMax = 10;
-const noBytes = new Uint8Array(0);
-const reader = new MessageReader(noBytes);
 
 /** The original: the node works normally. */
 const appStateNormal = 1;
 
-export const appendEntriesCodec: Codec<AppendEntries> = {
-  encode(request, writer) {
+export const appendEntriesCodec = handCodec<AppendEntries>(
+  "AppendEntriesArgs",
+  (request, writer) => {
     writeNumber(writer, tag.varint1, request.term);
     writeNumber(writer, tag.varint2, request.from);
     writeNumber(writer, tag.varint3, request.prevLogIndex);
     writeNumber(writer, tag.varint4, request.prevLogTerm);
     writeEntries(writer, request.entries);
     writeNumber(writer, tag.varint6, request.leaderCommit);
-    if (request.admits !== undefined) writeNumber(writer, tag.varint7, request.admits);
+    writeNumber(writer, tag.varint7, request.admits);
   },
-  decode(bytes) {
-    return guarded("AppendEntriesArgs", () => readAppendEntries(bytes));
-  },
-};
+  readAppendEntries,
+  { keepsBytes: true },
+);
 
-export const appendEntriesReplyCodec: Codec<AppendEntriesReply> = {
-  encode(reply, writer) {
+export const appendEntriesReplyCodec = handCodec<AppendEntriesReply>(
+  "AppendEntriesReply",
+  (reply, writer) => {
     writeNumber(writer, tag.varint1, reply.term);
     if (reply.success) writer.uint32(tag.varint2).bool(true);
     writeNumber(writer, tag.varint3, reply.updateNextIndex);
@@ -61,14 +58,8 @@ export const appendEntriesReplyCodec: Codec<AppendEntriesReply> = {
     else writeNumber(writer, tag.varint5, reply.joining);
     if (reply.reluctant === true) writer.uint32(tag.varint6).bool(true);
   },
-  decode(bytes) {
-    return guarded("AppendEntriesReply", () => readAppendEntriesReply(bytes));
-  },
-};
-
-function writeNumber(writer: ByteWriter, fieldTag: number, value: number): void {
-  if (value !== 0) writer.uint32(fieldTag).int64(value);
-}
+  readAppendEntriesReply,
+);
 
 function writeEntries(writer: ByteWriter, entries: readonly Entry[]): void {
   if (entries.length === 0) return;
@@ -109,7 +100,7 @@ function withHead(size: number): number {
 
 function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.uint32(tag.bytes5).uint32(entrySize(entry));
-  if (entry.command.length > 0) writer.uint32(commandTag).lend(entry.command);
+  lendBytes(writer, commandTag, entry.command);
   writeNumber(writer, logTermTag, entry.term);
   writeNumber(writer, logIndexTag, entry.index);
 }
@@ -118,20 +109,8 @@ function numberSize(value: number): number {
   return value === 0 ? 0 : 1 + varintSize(value);
 }
 
-function guarded<T>(message: string, read: () => T): T {
-  try {
-    return read();
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new RpcError(RpcStatus.INVALID_ARGUMENT, `${message}: ${why}`, { cause });
-  } finally {
-    reader.open(noBytes);
-  }
-}
-
 /** The entries own their bytes: all of a request share one memory. */
-function readAppendEntries(bytes: Uint8Array): AppendEntries {
-  reader.open(keepBytes(bytes));
+function readAppendEntries(reader: MessageReader): AppendEntries {
   let term = 0;
   let from = 0;
   let prevLogIndex = 0;
@@ -141,7 +120,7 @@ function readAppendEntries(bytes: Uint8Array): AppendEntries {
   const entries: Entry[] = [];
   while (reader.pos < reader.len) {
     const field = reader.tag();
-    if (field === tag.bytes5) entries.push(readEntry());
+    if (field === tag.bytes5) entries.push(readEntry(reader));
     else if (field === tag.varint1) term = reader.int64();
     else if (field === tag.varint2) from = reader.int32();
     else if (field === tag.varint3) prevLogIndex = reader.int64();
@@ -154,7 +133,7 @@ function readAppendEntries(bytes: Uint8Array): AppendEntries {
   return { type, term, from, prevLogIndex, prevLogTerm, entries, leaderCommit, admits };
 }
 
-function readEntry(): Entry {
+function readEntry(reader: MessageReader): Entry {
   const end = reader.uint32() + reader.pos;
   if (end > reader.len) throw new RangeError("an entry goes on beyond the end");
   let command: Uint8Array = noBytes;
@@ -167,11 +146,11 @@ function readEntry(): Entry {
     else if (field === logIndexTag) index = reader.int64();
     else reader.skipType(field & 7);
   }
+  if (reader.pos !== end) throw new RangeError("a field goes on beyond its entry");
   return { index, term, command };
 }
 
-function readAppendEntriesReply(bytes: Uint8Array): AppendEntriesReply {
-  reader.open(bytes);
+function readAppendEntriesReply(reader: MessageReader): AppendEntriesReply {
   let term = 0;
   let success = false;
   let updateNextIndex = 0;

@@ -26,7 +26,7 @@ const places: readonly (readonly [RegExp, Layer])[] = [
   [/\/rpc\/(connection|turn|outputPool)\.js$/, "socket"],
   [/\/rpc\/(frame|framing|gatherer|byteWriter|varint|fieldScan)/, "frame"],
   [/\/(raftCodec|raftMethods|validate|opCodec|op|varint|checkArgs)\.js$/, "codec"],
-  [/\/proto\/|\/protobufjs\/|\/rpc\/(codec|messageReader)\.js$/, "codec"],
+  [/\/proto\/|\/protobufjs\/|\/rpc\/(codec|handCodec|messageReader)\.js$/, "codec"],
   [/\/rpc\//, "call"],
   [/\/raft\/core\//, "core"],
   [/\/raft\/persister\//, "log"],

@@ -8,8 +8,8 @@ import {
 import { appendEntriesCodec, appendEntriesReplyCodec } from "../../raft/raftCodec.js";
 import type { AppendEntries, AppendEntriesReply } from "../../raft/core/index.js";
 import { ByteWriter } from "../../rpc/byteWriter.js";
-import type { Codec } from "../../rpc/service.js";
-import type { RpcError } from "../../rpc/status.js";
+import { decodePart, type Codec } from "../../rpc/service.js";
+import { RpcError, RpcStatus } from "../../rpc/status.js";
 
 function encode<T, Init>(codec: Codec<T, Init>, message: Init): Buffer {
   const writer = new ByteWriter();
@@ -103,6 +103,32 @@ describe("appendEntriesCodec", () => {
     const decoded = appendEntriesCodec.decode(received);
     received.fill(0);
     expect(Buffer.from(decoded.entries[0]!.command).toString()).toBe("abc");
+  });
+
+  it("reads the same in the middle of a chunk", () => {
+    fc.assert(
+      fc.property(appendEntries, (request) => {
+        const whole = encode(appendEntriesCodec, request);
+        const chunk = Buffer.concat([Buffer.from([8, 1]), whole, Buffer.from([255])]);
+        const read = decodePart(appendEntriesCodec, chunk, 2, chunk.length - 1);
+        expect(plain(read)).toEqual(plain(request));
+      }),
+    );
+  });
+
+  it("refuses an entry whose command goes on beyond it", () => {
+    // Entries, 3 bytes long, of which Command claims 4; what follows looks like more fields.
+    const torn = Buffer.from("2a030a0461616161", "hex");
+    expect(() => appendEntriesCodec.decode(torn)).toThrow(
+      "AppendEntriesArgs: a field goes on beyond its entry",
+    );
+  });
+
+  it("refuses to write a term that is not a safe integer", () => {
+    const request = appendEntriesCodec.decode(new Uint8Array(0));
+    const write = (): Buffer => encode(appendEntriesCodec, { ...request, term: 2 ** 53 });
+    expect(write).toThrow(RpcError);
+    expect(write).toThrow(expect.objectContaining({ status: RpcStatus.INVALID_ARGUMENT }));
   });
 
   it("refuses bytes that are cut off", () => {
