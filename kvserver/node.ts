@@ -1,5 +1,6 @@
 import { rename } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { formatAddress, type Logger, type MprpcConfig, type Settings } from "../config/index.js";
 import { originalNodes, raftDefaults, rpcDefaults } from "../config/options.js";
 import { nodeFs } from "../raft/persister/nodeFs.js";
@@ -118,14 +119,16 @@ export class KvNode {
     await this.persister.close();
   }
 
-  /** A cluster whose leader just goes is without one for an election timeout. */
+  /**
+   * A cluster whose leader just goes is without one for an election timeout. This node stays until
+   * the next one is known, for it has callers to send there, and has committed something: a majority
+   * is found sooner with this node.
+   */
   private async handOver(): Promise<void> {
     const { raft } = this.kvServer;
     if (!raft.transferLeadership()) return;
     const until = performance.now() + handoverMsMax;
-    // Until it knows the next leader, too: it has callers to send there.
-    while ((raft.getState().isLeader || raft.leaderHint === 0) && performance.now() < until)
-      await new Promise((resolve) => setTimeout(resolve, 2));
+    while (!raft.followsSettledLeader && performance.now() < until) await sleep(2);
   }
 }
 

@@ -241,6 +241,13 @@ export class Raft {
     return this.state === "running" ? this.core.currentLeader + 1 : 0;
   }
 
+  /** Whether another node leads, and is known to have committed an entry of its term. */
+  get followsSettledLeader(): boolean {
+    if (this.state !== "running") return false;
+    const { role, currentLeader, log, term } = this.core;
+    return role === "follower" && currentLeader !== -1 && log.term(log.commitIndex) === term;
+  }
+
   /** What this node believes, to be looked at only: for those who check it from outside. */
   get consensus(): Pick<RaftCore, "term" | "role" | "log"> {
     return this.core;

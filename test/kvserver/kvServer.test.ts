@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { kvDefaults, kvOptionsOf, type KvOptions, type RaftOptions } from "../../config/options.js";
 import { KvServer } from "../../kvserver/kvServer.js";
 import { kvServerRpcMethods, type raftKVRpcProctoc } from "../../proto/index.js";
+import type { AppendEntries } from "../../raft/core/index.js";
 import { WalPersister } from "../../raft/persister/walPersister.js";
 import type { RaftPeer } from "../../raft/raftPeer.js";
 import { interceptService } from "../../rpc/interceptService.js";
@@ -348,6 +349,21 @@ describe("a leader that hands over", () => {
     expect((await putLetters("c")).response["LeaderHint"]).toBe(2);
   });
 
+  it("knows when the next one does its work: it has committed something", async () => {
+    await handingOver();
+    expect(server.raft.followsSettledLeader).toBe(false);
+    await heartbeatOf(1);
+    expect(server.raft.followsSettledLeader).toBe(false);
+    const { term, lastLogIndex } = server.raft.status();
+    const place = { prevLogIndex: lastLogIndex, prevLogTerm: term - 1 };
+    const entries = [{ index: lastLogIndex + 1, term, command: new Uint8Array(0) }];
+    const request = { type: "AppendEntries", term, from: 1, entries, ...place } as const;
+    await appended({ ...request, leaderCommit: lastLogIndex });
+    expect(server.raft.followsSettledLeader).toBe(false);
+    await appended({ ...request, leaderCommit: lastLogIndex + 1 });
+    expect(server.raft.followsSettledLeader).toBe(true);
+  });
+
   it("lets them go when nothing comes of it", async () => {
     await handingOver();
     expect(await err(putLetters("b"))).toBe("ErrWrongLeader");
@@ -372,7 +388,10 @@ async function handingOver(): Promise<void> {
 function heartbeatOf(from: number): Promise<unknown> {
   const { term, lastLogIndex } = server.raft.status();
   const place = { prevLogIndex: lastLogIndex + 1, prevLogTerm: term, leaderCommit: 0 };
-  const request = { type: "AppendEntries", term: term + 1, from, entries: [], ...place } as const;
+  return appended({ type: "AppendEntries", term: term + 1, from, entries: [], ...place });
+}
+
+function appended(request: AppendEntries): Promise<unknown> {
   return new Promise((resolve) => server.raft.appendEntries(request, resolve));
 }
 
