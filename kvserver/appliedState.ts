@@ -4,6 +4,7 @@ import type { ApplyMsg, CommandMsg, SnapshotMsg } from "../raft/applyMsg.js";
 import { entryOverheadBytes } from "../raft/core/index.js";
 import { snapshotFits, type DiskSpace } from "../raft/persister/diskReserve.js";
 import type { SnapshotReader } from "../raft/persister/persister.js";
+import { readAhead } from "../raft/persister/readAhead.js";
 import type { Raft } from "../raft/raft.js";
 import { snapshotIsDue } from "./snapshotPolicy.js";
 import { KvStateMachine, type ApplyResult } from "./stateMachine.js";
@@ -147,18 +148,8 @@ export class AppliedState {
   }
 }
 
-/** The disk reads the next chunk while the last one is taken in. */
-async function* readAll(reader: SnapshotReader): AsyncGenerator<Uint8Array> {
-  let reading = reader.read(0, snapshotReadBytes);
-  try {
-    for (let offset = 0; offset < reader.size;) {
-      const chunk = await reading;
-      offset += chunk.length;
-      reading = reader.read(offset, snapshotReadBytes);
-      yield chunk;
-    }
-  } finally {
-    // The reader is not closed under it; what failed was thrown above, or nobody wants it any more.
-    await reading.catch(() => {});
-  }
+function readAll(reader: SnapshotReader): AsyncGenerator<Uint8Array> {
+  return readAhead(Math.ceil(reader.size / snapshotReadBytes), (part) =>
+    reader.read(part * snapshotReadBytes, snapshotReadBytes),
+  );
 }

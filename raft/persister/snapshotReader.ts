@@ -3,6 +3,7 @@ import type { SnapshotMeta } from "../core/types.js";
 import { getU32 } from "./bytes.js";
 import { crc32c } from "./crc32c.js";
 import type { SnapshotReader } from "./persister.js";
+import { readAhead } from "./readAhead.js";
 import {
   blockCount,
   checkSnapshotHeader,
@@ -77,28 +78,12 @@ export class FileSnapshotReader implements SnapshotReader {
   /** Reads all of it. @throws StorageError DAMAGED naming the block. */
   async verify(): Promise<void> {
     const memories = [new Uint8Array(verifyBytes), new Uint8Array(verifyBytes)];
-    const parts = Math.ceil(this.size / verifyBytes);
-    const read = (part: number): Promise<Uint8Array> => {
+    const parts = readAhead(Math.ceil(this.size / verifyBytes), (part) => {
       const memory = memories[part % 2]!;
-      const reading = this.readWith(part * verifyBytes, verifyBytes, (bytes) =>
-        memory.subarray(0, bytes),
-      );
-      // Whoever waits for it learns of a failure; it may be that an earlier one failed.
-      reading.catch(() => {});
-      return reading;
-    };
-    let ahead = read(0);
-    try {
-      for (let next = 1; next <= parts; next++) {
-        const current = ahead;
-        // The disk reads the next part while this one's checksums are computed.
-        if (next < parts) ahead = read(next);
-        await current;
-      }
-    } finally {
-      // Nobody closes the file under it.
-      await ahead.catch(() => {});
-    }
+      const place = (bytes: number): Uint8Array => memory.subarray(0, bytes);
+      return this.readWith(part * verifyBytes, verifyBytes, place);
+    });
+    while ((await parts.next()).done !== true);
   }
 
   async close(): Promise<void> {
