@@ -3,7 +3,7 @@
  * what the layer between them adds.
  */
 import { performance } from "node:perf_hooks";
-import { ByteWriter, MprpcController, type Codec } from "../../rpc/index.js";
+import { ByteWriter, decodePart, MprpcController, type Codec } from "../../rpc/index.js";
 import { ClientCall } from "../../rpc/clientCall.js";
 import { FrameReader, type FrameSink } from "../../rpc/frameReader.js";
 import {
@@ -58,7 +58,7 @@ function onFailure(): never {
   throw new Error("the stream is broken");
 }
 
-function sinkOf<H extends FrameHeader>(onFrame: (header: H, body: Buffer) => void): FrameSink<H> {
+function sinkOf<H extends FrameHeader>(onFrame: FrameSink<H>["onFrame"]): FrameSink<H> {
   return { onFrame, onOversized: onFailure, onGarbage: onFailure };
 }
 
@@ -127,10 +127,11 @@ function serverLayer(requestStream: Buffer, replies: ReplyFramer): () => void {
   const service = new EchoService();
   methods.add(service);
   const writer = new ByteWriter(1 << 20);
-  const onFrame = (header: RequestHeader, body: Buffer): void => {
+  const onFrame = (header: RequestHeader, bytes: Buffer, start: number, end: number): void => {
     const { method } = methods.find(header)!;
     const { callId } = header;
-    service.callMethod(method, new MprpcController(), method.request.decode(body), (response) => {
+    const request = decodePart(method.request, bytes, start, end);
+    service.callMethod(method, new MprpcController(), request, (response) => {
       replies.write(writer, callId, [], response, limits);
     });
   };
