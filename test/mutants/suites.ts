@@ -19,7 +19,10 @@ const suites: Readonly<Record<Layer, Readonly<Record<SuiteName, readonly string[
     rules: ["test/raft/core/", "test/raft/interaction/"],
   },
   joining: { ...servers, rules: ["test/raft/core/joining.test.ts", "test/raft/persister/"] },
-  server: { ...servers, rules: ["test/kvserver/", "test/raft/raft.test.ts"] },
+  server: {
+    ...servers,
+    rules: ["test/kvserver/", "test/raft/raft.test.ts", "test/raft/snapshotReceiver.test.ts"],
+  },
   storage: { ...servers, rules: ["test/raft/persister/"] },
 };
 
