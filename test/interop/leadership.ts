@@ -23,11 +23,15 @@ export async function oursLead(cluster: MixedCluster, load: Load): Promise<numbe
     if (!isMajority()) cluster.boot(cluster.missing[0]!);
     leader = await cluster.leader();
   }
-  for (const id of cluster.missing) {
-    cluster.boot(id);
-    cluster.counts.restarts++;
-  }
-  await allHaveIt(cluster);
+  const bootMissing = (): void => {
+    for (const id of cluster.missing) {
+      cluster.boot(id);
+      cluster.counts.restarts++;
+    }
+  };
+  bootMissing();
+  // One of theirs may come to lead once more, and end of a put that waited too long.
+  await allHaveIt(cluster, bootMissing);
   return cluster.leader();
 }
 
@@ -44,13 +48,17 @@ export async function theirsLead(cluster: MixedCluster, load: Load): Promise<num
   throw new Error(`no node of theirs came to lead in ${attemptsMax} attempts`);
 }
 
-/** Every node has what the leader, one of ours, has committed by now. */
-export async function allHaveIt(cluster: MixedCluster): Promise<void> {
+/**
+ * Every node has what the leader, one of ours, has committed by now. `underOurs` is called again and
+ * again while such a one leads.
+ */
+export async function allHaveIt(cluster: MixedCluster, underOurs?: () => void): Promise<void> {
   const leader = await cluster.leader(cluster.leads("ours"));
   const commit = (await cluster.statusOf(leader))?.CommitIndex ?? Infinity;
   let seen = "";
   await eventually("all nodes have everything", async () => {
     const status = await cluster.statusOf(await cluster.leader(cluster.leads("ours")));
+    underOurs?.();
     seen = JSON.stringify([commit, status]);
     const { Peers = [] } = status ?? {};
     const has = Peers.filter(({ MatchIndex }) => MatchIndex >= commit);
