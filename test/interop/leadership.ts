@@ -29,8 +29,7 @@ export async function oursLead(cluster: MixedCluster, load: Load): Promise<numbe
       cluster.counts.restarts++;
     }
   };
-  bootMissing();
-  // One of theirs may come to lead once more, and end of a put that waited too long.
+  // Also one that comes to lead once more meanwhile, and ends of a put that waited too long.
   await allHaveIt(cluster, bootMissing);
   return cluster.leader();
 }
